@@ -1,0 +1,23 @@
+/**
+ * Errors that a user can act on. Everything else that is thrown is a defect of pare and shown as one.
+ */
+
+/** The command or its input is wrong: one line that says what, where and what to do. Exit code 2. */
+export class InputError extends Error {
+  override readonly name = "InputError";
+}
+
+/** The input was right and the work could not be done (disk full, matrix not positive definite, ...). Exit code 1. */
+export class RunError extends Error {
+  override readonly name = "RunError";
+}
+
+/** The work was stopped by an AbortSignal. Exit code 130 on the command line, as a shell expects after Ctrl-C. */
+export class AbortError extends Error {
+  override readonly name = "AbortError";
+}
+
+/** Throws AbortError when the signal has fired. Call it between units of work. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new AbortError("stopped");
+}
