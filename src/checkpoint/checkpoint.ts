@@ -22,11 +22,11 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   /** The safetensors files, in name order. */
   readonly shards: readonly string[];
-  /** The whole tensor, widened to float32. Throws InputError for an unknown name, a dtype that is no float, NaN or infinity. */
+  /** The whole tensor, widened to float32. Throws InputError for an unknown name, a dtype other than F32, F16 and BF16, NaN or infinity. */
   read(name: string): Promise<Float32Array>;
-  /** Rows of a matrix tensor, widened, one after the other: [rows.length, columns]. */
+  /** Rows of a matrix tensor, widened, one after the other: [rows.length, columns]; in any order, also repeated. */
   readRows(name: string, rows: Int32Array): Promise<Float32Array>;
-  /** SHA-256 (hex) over config.json and the shards' bytes: names the weights in results. */
+  /** SHA-256 (hex) over the bytes of config.json and then the shards, in name order: names the weights in results. */
   hash(signal?: AbortSignal): Promise<string>;
   close(): Promise<void>;
 }
@@ -35,10 +35,16 @@ export interface Checkpoint {
 export interface CheckpointWriter {
   /** The folder that will appear. */
   readonly output: string;
-  /** Replaces one tensor's values; rounded to nearest even to the stored dtype. */
+  /**
+   * Replaces one tensor's values; rounded to nearest even to the stored dtype.
+   * Throws RunError naming the tensor when there are too few or too many, or one is not finite in that dtype.
+   */
   write(name: string, values: Float32Array): Promise<void>;
-  /** Copies every tensor not written, adds the given files, makes it durable and puts it in place. */
-  finish(files: Readonly<Record<string, string>>): Promise<void>;
+  /**
+   * Copies every tensor not written and the base's config and tokenizer files, adds the given files (name to text; they
+   * win over the base's), makes it durable and puts it in place. After an error or an abort, call abandon.
+   */
+  finish(files: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<void>;
   /** Removes what was begun. Safe to call at any time, also after finish. */
   abandon(): Promise<void>;
 }

@@ -7,3 +7,6 @@ export interface Matrix<T extends FloatArray = FloatArray> {
   readonly columns: number;
   readonly data: T;
 }
+
+/** C = A · B in float64, A [rows, inner], B [inner, columns]; by the engine, at its speed. */
+export type Multiply = (a: Matrix<Float64Array>, b: Matrix<Float64Array>) => Promise<Matrix<Float64Array>>;

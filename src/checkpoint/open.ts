@@ -1,0 +1,194 @@
+import { type FileHandle, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "../errors.js";
+import type { Checkpoint, TensorEntry } from "./checkpoint.js";
+import {
+  checkPlainName,
+  errorCode,
+  isMissing,
+  openFile,
+  readExactly,
+  readSmallFile,
+  resolveFile,
+  unreadable,
+} from "./folder.js";
+import { isObject, parseJsonObject, quote } from "./json.js";
+import { hashFiles, readRows, readTensor } from "./read.js";
+import { headerLength, PREFIX_BYTES, parseHeader } from "./safetensors.js";
+
+const MAX_CONFIG_BYTES = 10_000_000;
+const MAX_INDEX_BYTES = 100_000_000;
+/** Every shard is kept open; the largest published models have some hundreds. */
+const MAX_SHARDS = 2000;
+
+export const CONFIG_FILE = "config.json";
+export const INDEX_FILE = "model.safetensors.index.json";
+const SINGLE_FILE = "model.safetensors";
+
+/**
+ * Opens a folder as Hugging Face saves it: config.json and model.safetensors, or shards and their index.
+ * Checks every header and the index; reads no weights. Throws InputError naming file and tensor.
+ */
+export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+  try {
+    return await openFolder(directory);
+  } catch (error) {
+    throw errorCode(error) === undefined ? error : unreadable(directory, error);
+  }
+}
+
+async function openFolder(directory: string): Promise<Checkpoint> {
+  await checkFolder(directory);
+  const configBytes = await readSmallFile(directory, CONFIG_FILE, MAX_CONFIG_BYTES);
+  const index = await readIndex(directory);
+  if (index === undefined) await explainNoWeights(directory);
+  if (configBytes === undefined) {
+    throw new InputError(
+      `${directory}: has no ${CONFIG_FILE}; give the folder of a whole model as Hugging Face saves it`,
+    );
+  }
+  const config = parseJsonObject(configBytes, join(directory, CONFIG_FILE));
+
+  const shards = index === undefined ? [SINGLE_FILE] : [...new Set(index.values())].sort();
+  const handles = new Map<string, FileHandle>();
+  const close = async (): Promise<void> => {
+    await Promise.all([...handles.values()].map((handle) => handle.close()));
+    handles.clear();
+  };
+  try {
+    const tensors = new Map<string, TensorEntry>();
+    for (const shard of shards) await openShard(directory, shard, handles, tensors);
+    if (index !== undefined) checkIndex(index, tensors, join(directory, INDEX_FILE));
+
+    const locate = (name: string): { entry: TensorEntry; handle: FileHandle; path: string } => {
+      const entry = tensors.get(name);
+      if (entry === undefined) throw new InputError(`${directory}: has no tensor ${quote(name)}`);
+      const handle = handles.get(entry.file);
+      if (handle === undefined) throw new Error(`${directory}: read after close`);
+      return { entry, handle, path: join(directory, entry.file) };
+    };
+    return {
+      directory,
+      config,
+      tensors,
+      shards,
+      read: async (name) => {
+        const { entry, handle, path } = locate(name);
+        return readTensor(handle, entry, path);
+      },
+      readRows: async (name, rows) => {
+        const { entry, handle, path } = locate(name);
+        return readRows(handle, entry, path, rows);
+      },
+      hash: (signal) => hashFiles(configBytes, handles, directory, signal),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function checkFolder(directory: string): Promise<void> {
+  const advice = `give a folder with ${CONFIG_FILE} and safetensors files`;
+  try {
+    if ((await stat(directory)).isDirectory()) return;
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new InputError(
+      `${directory}: no such folder; ${advice} (names of the Hugging Face hub are not supported yet)`,
+    );
+  }
+  if (directory.endsWith(".gguf")) {
+    throw new InputError(`${directory}: a GGUF file, not a folder; GGUF is not supported yet: ${advice}`);
+  }
+  throw new InputError(`${directory}: not a folder; ${advice}`);
+}
+
+/** The index's weight_map, or undefined when the weights are one file. As in transformers, one file comes first. */
+async function readIndex(directory: string): Promise<Map<string, string> | undefined> {
+  if ((await resolveFile(directory, SINGLE_FILE)) !== undefined) return undefined;
+  const bytes = await readSmallFile(directory, INDEX_FILE, MAX_INDEX_BYTES);
+  if (bytes === undefined) return undefined;
+  const path = join(directory, INDEX_FILE);
+  const { weight_map: weightMap } = parseJsonObject(bytes, path);
+  if (!isObject(weightMap)) throw new InputError(`${path}: has no weight_map object; download it again`);
+  const files = new Set<string>();
+  const map = new Map<string, string>();
+  for (const [tensor, file] of Object.entries(weightMap)) {
+    if (typeof file !== "string") {
+      throw new InputError(`${path}: weight_map names no file for tensor ${quote(tensor)}; download it again`);
+    }
+    if (!files.has(file)) {
+      checkPlainName(file, path);
+      if (!file.endsWith(".safetensors")) {
+        throw new InputError(`${path}: names ${quote(file)}; only .safetensors files are read`);
+      }
+      files.add(file);
+    }
+    map.set(tensor, file);
+  }
+  if (files.size > MAX_SHARDS) {
+    throw new InputError(`${path}: names ${files.size} files, more than the limit of ${MAX_SHARDS}`);
+  }
+  return map;
+}
+
+/** Throws InputError when there is no safetensors file at all, and says how to get one. */
+async function explainNoWeights(directory: string): Promise<void> {
+  const names = await readdir(directory);
+  if (names.includes(SINGLE_FILE)) return;
+  if (names.some((name) => name.startsWith("pytorch_model") || /\.(bin|pt|pth)$/.test(name))) {
+    const target = `${directory.replace(/[/\\]+$/, "")}-safetensors`;
+    throw new InputError(
+      `${directory}: holds PyTorch pickle files only, which pare does not open because reading one can run any program; ` +
+        `convert it: python -c "from transformers import AutoModelForCausalLM as M; ` +
+        `M.from_pretrained(${JSON.stringify(directory).replaceAll('"', "'")}, torch_dtype='auto')` +
+        `.save_pretrained(${JSON.stringify(target).replaceAll('"', "'")}, safe_serialization=True)"`,
+    );
+  }
+  if (names.some((name) => name.endsWith(".gguf"))) {
+    throw new InputError(`${directory}: holds GGUF files only, which are not supported yet; get the safetensors files`);
+  }
+  throw new InputError(`${directory}: has neither ${SINGLE_FILE} nor ${INDEX_FILE}; give the folder of a whole model`);
+}
+
+async function openShard(
+  directory: string,
+  shard: string,
+  handles: Map<string, FileHandle>,
+  tensors: Map<string, TensorEntry>,
+): Promise<void> {
+  const path = join(directory, shard);
+  const target = await resolveFile(directory, shard);
+  if (target === undefined) throw new InputError(`${path}: is missing; download it again`);
+  const handle = await openFile(target, path);
+  handles.set(shard, handle);
+  const { size } = await handle.stat();
+  const prefix = new Uint8Array(Math.min(PREFIX_BYTES, size));
+  await readExactly(handle, prefix, 0, path);
+  const bytes = new Uint8Array(PREFIX_BYTES + headerLength(prefix, size, path));
+  await readExactly(handle, bytes, 0, path);
+  for (const entry of parseHeader(bytes, size, path).entries) {
+    const other = tensors.get(entry.name);
+    if (other !== undefined) {
+      throw new InputError(`${path}: tensor ${quote(entry.name)} stands in ${quote(other.file)} too; remove one`);
+    }
+    tensors.set(entry.name, entry);
+  }
+}
+
+function checkIndex(index: ReadonlyMap<string, string>, tensors: ReadonlyMap<string, TensorEntry>, path: string): void {
+  for (const [name, file] of index) {
+    const found = tensors.get(name)?.file;
+    if (found === file) continue;
+    const instead = found === undefined ? "" : ` (it is in ${quote(found)})`;
+    throw new InputError(
+      `${path}: says tensor ${quote(name)} is in ${quote(file)}, which has no such tensor${instead}; download both again`,
+    );
+  }
+  for (const [name, { file }] of tensors) {
+    if (index.has(name)) continue;
+    throw new InputError(`${path}: does not name tensor ${quote(name)} of ${quote(file)}; download both again`);
+  }
+}

@@ -1,0 +1,67 @@
+import { lstat, readdir, realpath, stat, statfs } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { InputError, RunError } from "../errors.js";
+import type { Checkpoint } from "./checkpoint.js";
+import { isInside, isMissing } from "./folder.js";
+
+/** Throws InputError when writing the output could change the base: equal, inside or around it. */
+export async function checkApart(base: Checkpoint, target: string, output: string): Promise<void> {
+  const sources = new Set([await realpath(base.directory)]);
+  for (const name of base.shards) sources.add(dirname(await realpath(join(base.directory, name))));
+  const real = await realTarget(target);
+  for (const source of sources) {
+    for (const path of [real, `${real}.partial`]) {
+      if (!isInside(path, source) && !isInside(source, path)) continue;
+      throw new InputError(`${output}: lies in or around the base ${base.directory}; choose an output apart from it`);
+    }
+  }
+}
+
+/** The path without links, as far as it exists. */
+async function realTarget(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (!isMissing(error) || dirname(path) === path) throw error;
+    return join(await realTarget(dirname(path)), basename(path));
+  }
+}
+
+/** Throws InputError when something is there that may not be replaced. */
+export async function checkOutput(target: string, output: string, force: boolean): Promise<void> {
+  let found: Awaited<ReturnType<typeof lstat>>;
+  try {
+    found = await lstat(target);
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
+  }
+  if (found.isSymbolicLink()) throw new InputError(`${output}: is a link; name the folder itself`);
+  if (!found.isDirectory()) throw new InputError(`${output}: is a file; choose another output`);
+  if (!force && (await readdir(target)).length > 0) {
+    throw new InputError(`${output}: is not empty; choose another output, or replace it with --force`);
+  }
+}
+
+/** Throws RunError when the disk has too little room for a copy. */
+export async function checkSpace(
+  base: Checkpoint,
+  copied: readonly string[],
+  target: string,
+  output: string,
+): Promise<void> {
+  const sizes = await Promise.all(
+    [...base.shards, ...copied].map(async (name) => (await stat(join(base.directory, name))).size),
+  );
+  const needed = sizes.reduce((sum, size) => sum + size, 0);
+  const { bavail, bsize } = await statfs(dirname(target));
+  const free = bavail * bsize;
+  if (needed <= free) return;
+  throw new RunError(
+    `${output}: needs ${gibibytes(needed)}, and its disk has ${gibibytes(free)} free; make room there`,
+  );
+}
+
+function gibibytes(bytes: number): string {
+  return `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+}

@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError, RunError, throwIfAborted } from "../errors.js";
+import { DTYPE_BYTES, type FloatDType, firstNonFinite, isFloatDType, widen } from "../tensor/dtype.js";
+import type { TensorEntry } from "./checkpoint.js";
+import { readExactly } from "./folder.js";
+import { quote } from "./json.js";
+
+/** Bytes read at once: worth a call, and still in the processor's cache when they are widened. A multiple of every element's size. */
+export const CHUNK_BYTES = 1 << 21;
+
+/** Rows this close together are read in one go: skipping bytes costs less than another call. */
+const MAX_GAP_BYTES = 1 << 14;
+
+/** The whole tensor as float32. Throws InputError for a dtype that is no float, NaN or infinity. */
+export async function readTensor(handle: FileHandle, entry: TensorEntry, path: string): Promise<Float32Array> {
+  const dtype = floatDType(entry, path);
+  const size = DTYPE_BYTES[dtype];
+  const values = allocate((entry.end - entry.begin) / size, entry, path);
+  const buffer = new Uint8Array(Math.min(CHUNK_BYTES, entry.end - entry.begin));
+  for (let position = entry.begin; position < entry.end; position += buffer.length) {
+    const chunk = buffer.subarray(0, Math.min(buffer.length, entry.end - position));
+    await readExactly(handle, chunk, position, path);
+    const first = (position - entry.begin) / size;
+    const part = widen(chunk, dtype, values.subarray(first, first + chunk.length / size));
+    checkFinite(part, first, entry, path);
+  }
+  return values;
+}
+
+/** Rows of a matrix as float32, [rows.length, columns]; in any order, also repeated. */
+export async function readRows(
+  handle: FileHandle,
+  entry: TensorEntry,
+  path: string,
+  rows: Int32Array,
+): Promise<Float32Array> {
+  const dtype = floatDType(entry, path);
+  const [count, columns] = entry.shape;
+  if (count === undefined || columns === undefined || entry.shape.length !== 2) {
+    throw new InputError(`${path}: tensor ${quote(entry.name)} has the shape ${shapeOf(entry)} and is no matrix`);
+  }
+  for (const row of rows) {
+    if (row >= 0 && row < count) continue;
+    throw new InputError(
+      `${path}: row ${row} of tensor ${quote(entry.name)} was asked for, which has ${count} rows; ` +
+        "does the tokenizer belong to this model?",
+    );
+  }
+  const values = allocate(rows.length * columns, entry, path);
+  const rowBytes = columns * DTYPE_BYTES[dtype];
+  const order = Uint32Array.from(rows.keys()).sort((a, b) => rows[a]! - rows[b]!);
+  for (let from = 0; from < order.length; ) {
+    const first = rows[order[from]!]!;
+    const to = endOfRun(rows, order, from, rowBytes);
+    const buffer = new Uint8Array((rows[order[to - 1]!]! - first + 1) * rowBytes);
+    await readExactly(handle, buffer, entry.begin + first * rowBytes, path);
+    for (const place of order.subarray(from, to)) {
+      const start = (rows[place]! - first) * rowBytes;
+      const into = values.subarray(place * columns, (place + 1) * columns);
+      widen(buffer.subarray(start, start + rowBytes), dtype, into);
+      checkFinite(into, rows[place]! * columns, entry, path);
+    }
+    from = to;
+  }
+  return values;
+}
+
+/** Where the run of near rows that starts at order[from] ends. */
+function endOfRun(rows: Int32Array, order: Uint32Array, from: number, rowBytes: number): number {
+  const first = rows[order[from]!]!;
+  let to = from + 1;
+  for (; to < order.length; to++) {
+    const row = rows[order[to]!]!;
+    const gap = row - rows[order[to - 1]!]! - 1;
+    if (gap * rowBytes > MAX_GAP_BYTES || (row - first + 1) * rowBytes > CHUNK_BYTES) break;
+  }
+  return to;
+}
+
+/** SHA-256 (hex) of config.json's bytes and then those of the shards, in name order: `cat config.json *.safetensors`. */
+export async function hashFiles(
+  config: Uint8Array,
+  shards: ReadonlyMap<string, FileHandle>,
+  directory: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const hash = createHash("sha256").update(config);
+  const buffer = new Uint8Array(CHUNK_BYTES);
+  for (const [name, handle] of shards) {
+    const { size } = await handle.stat();
+    for (let position = 0; position < size; position += buffer.length) {
+      throwIfAborted(signal);
+      const chunk = buffer.subarray(0, Math.min(buffer.length, size - position));
+      await readExactly(handle, chunk, position, join(directory, name));
+      hash.update(chunk);
+    }
+  }
+  throwIfAborted(signal);
+  return hash.digest("hex");
+}
+
+function floatDType(entry: TensorEntry, path: string): FloatDType {
+  if (isFloatDType(entry.dtype)) return entry.dtype;
+  throw new InputError(
+    `${path}: tensor ${quote(entry.name)} is stored as ${entry.dtype}, which pare does not compute with; ` +
+      "convert the model to F32, F16 or BF16",
+  );
+}
+
+function allocate(length: number, entry: TensorEntry, path: string): Float32Array {
+  try {
+    return new Float32Array(length);
+  } catch (cause) {
+    throw new RunError(
+      `${path}: tensor ${quote(entry.name)} needs ${length * 4} bytes as float32, more than Node can give`,
+      { cause },
+    );
+  }
+}
+
+/** `values` are the elements of the tensor from `first` on. */
+function checkFinite(values: Float32Array, first: number, entry: TensorEntry, path: string): void {
+  const index = firstNonFinite(values);
+  if (index < 0) return;
+  const place: number[] = [];
+  let rest = first + index;
+  for (const size of entry.shape.toReversed()) {
+    place.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  throw new InputError(
+    `${path}: tensor ${quote(entry.name)} is ${values[index]} at [${place.join(", ")}]; ` +
+      "weights have to be finite: the file is damaged or the model was trained or converted wrongly",
+  );
+}
+
+function shapeOf(entry: TensorEntry): string {
+  return `[${entry.shape.slice(0, 8).join(", ")}]`;
+}

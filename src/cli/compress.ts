@@ -1,0 +1,67 @@
+import { type Command, Option } from "commander";
+import type { CalibrationOptions } from "../calibration/calibration.js";
+import type { CompressOptions, CompressResult } from "../compress.js";
+import { count, duration, percent, plural } from "./format.js";
+import { dataDirOption, engineOption, type GlobalFlags, number, threadsOption, wholeNumber } from "./options.js";
+import type { Terminal } from "./terminal.js";
+
+/** What commander makes of the options; they have the library's names. */
+interface CompressFlags
+  extends GlobalFlags,
+    Pick<
+      CompressOptions,
+      "output" | "method" | "sparsity" | "pattern" | "only" | "skip" | "force" | "engine" | "threads"
+    >,
+    Omit<CalibrationOptions, "source"> {
+  readonly calibration?: string;
+  readonly damping?: number;
+  readonly blockSize?: number;
+}
+
+export function addCompress(program: Command, terminal: Terminal): void {
+  program
+    .command("compress")
+    .description("prune a model and write it as a checkpoint of the same layout")
+    .argument("<model>", "folder of the base model")
+    .requiredOption("-o, --output <folder>", "folder to write; appears whole or not at all")
+    .requiredOption("-m, --method <name>", "how to choose the weights that go: pare list methods")
+    .option("--sparsity <share>", "share of zeros in every weight, from 0 to below 1")
+    .option("--pattern <n:m>", "n zeros in every m consecutive inputs, 2:4 say")
+    .option("--calibration <source>", "text to calibrate on: a file, or a name from pare list data")
+    .option("--samples <n>", "calibration windows", wholeNumber(1))
+    .option("--sequence-length <n>", "tokens in a window", wholeNumber(2))
+    .option("--seed <n>", "seed of the random choice of windows", wholeNumber(0))
+    .addOption(
+      new Option("--sampling <way>", "how windows are chosen: reference is the published code's").choices([
+        "default",
+        "reference",
+      ]),
+    )
+    .option("--only <glob...>", "compress these weights or layers alone: 'mlp.*', model.layers.0")
+    .option("--skip <glob...>", "leave these weights or layers dense")
+    .option("--damping <share>", "sparsegpt: share of the mean diagonal that is added to the Hessian's", number(0))
+    .option("--block-size <n>", "sparsegpt: columns that are pruned together", wholeNumber(1))
+    .option("--force", "replace an output that is there")
+    .addOption(engineOption())
+    .addOption(threadsOption())
+    .addOption(dataDirOption())
+    .action(async (model: string, _flags: unknown, command: Command) => {
+      const { json, debug, calibration, damping, blockSize, ...flags } = command.optsWithGlobals<CompressFlags>();
+      const { samples, sequenceLength, seed, sampling, dataDirectory, ...rest } = flags;
+      const { compress } = await import("../compress.js");
+      const result = await compress({ model, signal: terminal.signal, onProgress: terminal.onProgress });
+      terminal.show(result, json, () => describeResult(result, model));
+    });
+}
+
+function describeResult(result: CompressResult, model: string): string {
+  const sites = Object.values(result.sites);
+  const size = sites.reduce((sum, site) => sum + site.size, 0);
+  const times = Object.entries(result.seconds).map(([stage, seconds]) => `${stage} ${duration(seconds)}`);
+  return [
+    `wrote ${result.output}`,
+    `${percent(result.sparsity)} of ${count(size)} weights in ${plural(sites.length, "matrix").replace(/matrixs$/, "matrices")} are zero`,
+    `time: ${times.join(", ")}`,
+    `what it cost: pare evaluate ${result.output} --base ${model} --data SOURCE`,
+  ].join("\n");
+}

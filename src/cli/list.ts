@@ -1,0 +1,63 @@
+import type { Command } from "commander";
+import { InputError } from "../errors.js";
+import { nearest } from "../text/nearest.js";
+import { table } from "./format.js";
+import type { GlobalFlags } from "./options.js";
+import type { Terminal } from "./terminal.js";
+
+/** One line of a list: its name, what it is, and for programs whatever else is known of it. */
+type Entry = { readonly name: string; readonly summary: string } & Readonly<Record<string, unknown>>;
+
+/** What can be listed; each reads its registry. */
+const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
+  async methods() {
+    const { methods } = await import("../methods/registry.js");
+    return methods.map(({ name, summary, source, needs }) => ({ name, summary, source, needs }));
+  },
+  async metrics() {
+    const { measures } = await import("../metrics/registry.js");
+    return Object.entries(measures).map(([name, measure]) => ({ name, ...measure }));
+  },
+  async families() {
+    const { families } = await import("../model/families/registry.js");
+    return families.map(({ name, modelTypes }) => ({
+      name,
+      summary: `model_type ${modelTypes.join(", ")}`,
+      modelTypes,
+    }));
+  },
+  async engines() {
+    const { engines } = await import("../engine/registry.js");
+    return engines.map(({ name, summary }, index) => ({ name, summary, default: index === 0 }));
+  },
+};
+
+export function addList(program: Command, terminal: Terminal): void {
+  const kinds = Object.keys(LISTS);
+  program
+    .command("list")
+    .description("list what pare knows")
+    .argument("[kind]", `${kinds.slice(0, -1).join(", ")} or ${kinds.at(-1)}; all where it is left out`)
+    .action(async (kind: string | undefined, _flags: unknown, command: Command) => {
+      const { json } = command.optsWithGlobals<GlobalFlags>();
+      const result: Record<string, readonly Entry[]> = {};
+      for (const name of kind === undefined ? kinds : [kind]) {
+        const read = Object.hasOwn(LISTS, name) ? LISTS[name] : undefined;
+        if (!read) {
+          const close = nearest(name, kinds);
+          const hint = close ? ` (did you mean ${close}?)` : "";
+          throw new InputError(`list ${name}: there is no such list${hint}; there are: ${kinds.join(", ")}`);
+        }
+        result[name] = await read();
+      }
+      terminal.show(result, json, () => describeLists(result));
+    });
+}
+
+function describeLists(lists: Readonly<Record<string, readonly Entry[]>>): string {
+  const parts = Object.entries(lists).map(([kind, entries]) => {
+    const rows = entries.map(({ name, summary }) => [`  ${name}`, summary]);
+    return `${kind}\n${table(rows, [0, 1])}`;
+  });
+  return parts.join("\n\n");
+}

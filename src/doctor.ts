@@ -1,0 +1,110 @@
+import { statfs } from "node:fs/promises";
+import { arch, availableParallelism, cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
+import { type Engine, emptyRows } from "./engine/engine.js";
+import type { Program } from "./engine/operations.js";
+import { engines } from "./engine/registry.js";
+import { throwIfAborted } from "./errors.js";
+import { version } from "./version.js";
+
+/** The least Node that pare runs on; package.json's engines says the same. */
+const LEAST_NODE = 20;
+/** Rows, inputs and outputs of the matrix product that is measured. */
+const SIZE = 1024;
+const MEASURE_SECONDS = 1;
+
+/** What pare found on this machine. */
+export interface DoctorResult {
+  /** False when something is missing that pare cannot work without; `problems` says what, a line each. */
+  readonly ok: boolean;
+  readonly problems: readonly string[];
+  readonly pare: string;
+  readonly node: string;
+  readonly platform: string;
+  readonly processor: string;
+  /** Threads that the system lets pare run at once. */
+  readonly cores: number;
+  /** Bytes. */
+  readonly memory: { readonly total: number; readonly free: number };
+  /** Free bytes on the disks of the working folder and of temporary files. */
+  readonly disks: readonly { readonly path: string; readonly free: number }[];
+  readonly engines: readonly EngineReport[];
+}
+
+/** One engine: how fast it is, or why it cannot be used. */
+export type EngineReport = { readonly name: string; readonly isDefault: boolean } & (
+  | { readonly version: string; readonly precision: string; readonly gigaflops: number; readonly problem: null }
+  | { readonly version: null; readonly precision: null; readonly gigaflops: null; readonly problem: string }
+);
+
+/** Looks at the machine and measures every engine for about a second. Throws AbortError. */
+export async function doctor({ signal }: { signal?: AbortSignal } = {}): Promise<DoctorResult> {
+  const reports: EngineReport[] = [];
+  for (const [index, { name, create }] of engines.entries()) {
+    throwIfAborted(signal);
+    reports.push({ ...(await examine(create)), name, isDefault: index === 0 });
+  }
+  const problems: string[] = [];
+  if (Number.parseInt(process.versions.node, 10) < LEAST_NODE) {
+    problems.push(`Node ${process.versions.node} is too old: pare needs ${LEAST_NODE} or newer`);
+  }
+  for (const { name, isDefault, problem } of reports) {
+    if (isDefault && problem !== null) problems.push(`the default engine, ${name}, does not run: ${problem}`);
+  }
+  const disks: { path: string; free: number }[] = [];
+  for (const path of new Set([process.cwd(), tmpdir()])) {
+    const { bavail, bsize } = await statfs(path);
+    disks.push({ path, free: bavail * bsize });
+  }
+  return {
+    ok: problems.length === 0,
+    problems,
+    pare: version,
+    node: process.versions.node,
+    platform: `${platform()} ${release()} ${arch()}`,
+    processor: cpus()[0]?.model.trim() ?? "unknown",
+    cores: availableParallelism(),
+    memory: { total: totalmem(), free: freemem() },
+    disks,
+    engines: reports,
+  };
+}
+
+async function examine(create: (options: object) => Engine) {
+  let engine: Engine | undefined;
+  try {
+    engine = create({});
+    const { version, precision } = engine;
+    return { version, precision, gigaflops: await measure(engine), problem: null };
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return { version: null, precision: null, gigaflops: null, problem };
+  } finally {
+    await engine?.dispose();
+  }
+}
+
+const PRODUCT: Program = {
+  key: "doctor product",
+  columns: { in: SIZE, out: SIZE },
+  build: (g, x) => g.linear(x, { name: "product", in: SIZE, out: SIZE, bias: false }),
+};
+
+/** Billions of floating-point operations a second in products of SIZE x SIZE matrices, two (× and +) a term. */
+async function measure(engine: Engine): Promise<number> {
+  const executable = await engine.compile(PRODUCT);
+  const x = { data: emptyRows(engine, SIZE * SIZE).fill(0.5), windows: 1, tokens: SIZE };
+  const weights = new Map([["product.weight", new Float32Array(SIZE * SIZE).fill(0.5)]]);
+  const seconds = async (runs: number) => {
+    const begin = performance.now();
+    for (let i = 0; i < runs; i++) await executable.run(x, weights);
+    return (performance.now() - begin) / 1000;
+  };
+  let runs = 1;
+  let elapsed = await seconds(runs);
+  if (elapsed < MEASURE_SECONDS) {
+    // The first run prepared the engine; the second says how many fit.
+    runs = Math.max(1, Math.round(MEASURE_SECONDS / (await seconds(1))));
+    elapsed = await seconds(runs);
+  }
+  return (runs * 2 * SIZE ** 3) / elapsed / 1e9;
+}

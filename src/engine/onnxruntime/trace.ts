@@ -1,0 +1,155 @@
+import { describe } from "../describe.js";
+import type { Observable } from "../engine.js";
+import type { Builder, Program } from "../operations.js";
+import type { Attribute, Constant, Graph, Node, Value } from "./onnx.js";
+
+/**
+ * A program as an ONNX graph. Its inputs are `x` [windows, tokens, in], the parameters by their names, and the tables
+ * listed here, which depend on how many tokens a window has.
+ */
+export interface Traced {
+  readonly graph: Graph;
+  /** Each needs inputs `cos.<i>` and `sin.<i>`, [windows, tokens, frequencies.length]. */
+  readonly ropes: readonly (readonly number[])[];
+  /** Sliding windows; each needs an input `mask.<window>`, [tokens, tokens], 0 where a token may look and -∞ elsewhere. */
+  readonly slidingWindows: readonly number[];
+}
+
+/** The name of a program's output, [rows, out]. */
+export const OUTPUT = "y";
+
+/** The name of the statistic of a linear input: [in] or [in, in]. */
+export const observedName = (input: number): string => `observed.${input}`;
+
+/**
+ * Traces a program: runs it over names of graph edges. With `observe`, the graph ends in the statistics of the linears'
+ * inputs instead of the program's output, and holds nothing that these do not need.
+ */
+export function trace(program: Program, observe?: Observable): Traced {
+  const nodes: Node[] = [];
+  const constants = new Map<string, Constant>();
+  const inputs: Value[] = [{ name: "x", type: "float", shape: ["windows", "tokens", program.columns.in] }];
+  const ropes: (readonly number[])[] = [];
+  const slidingWindows = new Set<number>();
+  const observed: string[] = [];
+
+  const node = (op: string, from: readonly string[], attributes: Record<string, Attribute> = {}): string => {
+    const output = `edge.${nodes.length}`;
+    nodes.push({ op, inputs: from, outputs: [output], attributes });
+    return output;
+  };
+  const integers = (...values: number[]): string => {
+    const name = `integers.${values.join(",")}`;
+    constants.set(name, { name, type: "int64", shape: [values.length], values });
+    return name;
+  };
+  const parameter = (name: string, ...shape: number[]): string => {
+    inputs.push({ name, type: "float", shape });
+    return name;
+  };
+  const rows = (edge: string, columns: number) => node("Reshape", [edge, integers(-1, columns)]);
+  let windowsAndTokens: string | undefined;
+  const windows = (edge: string, columns: number): string => {
+    windowsAndTokens ??= node("Shape", ["x"], { end: 2 });
+    return node("Reshape", [edge, node("Concat", [windowsAndTokens, integers(columns)], { axis: 0 })]);
+  };
+  const rotation = (frequencies: readonly number[]): [string, string] => {
+    const key = JSON.stringify(frequencies);
+    let index = ropes.findIndex((known) => JSON.stringify(known) === key);
+    if (index < 0) {
+      index = ropes.push(frequencies) - 1;
+      for (const table of ["cos", "sin"]) {
+        inputs.push({ name: `${table}.${index}`, type: "float", shape: ["windows", "tokens", frequencies.length] });
+      }
+    }
+    return [`cos.${index}`, `sin.${index}`];
+  };
+  const mask = (window: number): string => {
+    const name = `mask.${window}`;
+    if (!slidingWindows.has(window)) inputs.push({ name, type: "float", shape: ["tokens", "tokens"] });
+    slidingWindows.add(window);
+    return name;
+  };
+
+  const builder: Builder<string> = {
+    linear(x, weight) {
+      if (!observed.includes(x)) observed.push(x);
+      const from = [x, parameter(`${weight.name}.weight`, weight.out, weight.in)];
+      if (weight.bias) from.push(parameter(`${weight.name}.bias`, weight.out));
+      return node("Gemm", from, { transB: 1 });
+    },
+    rmsNorm: (x, weight, epsilon) =>
+      node("RMSNormalization", [x, parameter(`${weight.name}.weight`, weight.size)], {
+        axis: -1,
+        epsilon: { float: epsilon },
+      }),
+    rope(x, { heads, headSize, frequencies }) {
+      const rotated = node("RotaryEmbedding", [windows(x, heads * headSize), ...rotation(frequencies)], {
+        num_heads: heads,
+      });
+      return rows(rotated, heads * headSize);
+    },
+    attention(q, k, v, { heads, keyValueHeads, headSize, scale, window }) {
+      const from = [windows(q, heads * headSize)];
+      for (const edge of [k, v]) from.push(windows(edge, keyValueHeads * headSize));
+      if (window) from.push(mask(window));
+      const mixed = node("Attention", from, {
+        is_causal: window ? 0 : 1,
+        q_num_heads: heads,
+        kv_num_heads: keyValueHeads,
+        scale: { float: scale },
+      });
+      return rows(mixed, heads * headSize);
+    },
+    add: (a, b) => node("Add", [a, b]),
+    mul: (a, b) => node("Mul", [a, b]),
+    silu: (x) => node("Mul", [x, node("Sigmoid", [x])]),
+  };
+
+  const result = program.build(builder, rows("x", program.columns.in));
+  const outputs: Value[] = [];
+  if (observe) {
+    for (const [i, size] of describe(program).inputs.entries()) {
+      const edge = observed[i]!;
+      const name = observedName(i);
+      if (observe === "gram")
+        nodes.push({ op: "Gemm", inputs: [edge, edge], outputs: [name], attributes: { transA: 1 } });
+      else
+        nodes.push({
+          op: "ReduceSumSquare",
+          inputs: [edge, integers(0)],
+          outputs: [name],
+          attributes: { keepdims: 0 },
+        });
+      outputs.push({ name, type: "float", shape: observe === "gram" ? [size, size] : [size] });
+    }
+  } else {
+    nodes.push({ op: "Identity", inputs: [result], outputs: [OUTPUT] });
+    outputs.push({ name: OUTPUT, type: "float", shape: ["rows", program.columns.out] });
+  }
+  return {
+    graph: prune({ nodes, inputs, outputs, constants: [...constants.values()] }),
+    ropes,
+    slidingWindows: [...slidingWindows],
+  };
+}
+
+/** Leaves out what no output depends on: onnxruntime would compute it all the same. */
+function prune(graph: Graph): Graph {
+  const needed = new Set(graph.outputs.map((output) => output.name));
+  const nodes = graph.nodes
+    .toReversed()
+    .filter((node) => {
+      if (!node.outputs.some((name) => needed.has(name))) return false;
+      for (const name of node.inputs) needed.add(name);
+      return true;
+    })
+    .toReversed();
+  const isNeeded = ({ name }: { name: string }) => needed.has(name);
+  return {
+    nodes,
+    inputs: graph.inputs.filter(isNeeded),
+    outputs: graph.outputs,
+    constants: graph.constants.filter(isNeeded),
+  };
+}

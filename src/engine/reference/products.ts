@@ -1,0 +1,77 @@
+import type { FloatArray, Matrix } from "../../tensor/matrix.js";
+
+/** y = x · Wᵀ (+ bias): x [rows, in], w [out, in], result [rows, out], summed in float64. */
+export function linear(
+  x: Float64Array,
+  rows: number,
+  weight: Float32Array,
+  bias: Float32Array | undefined,
+  inputs: number,
+  outputs: number,
+): Float64Array {
+  const y = new Float64Array(rows * outputs);
+  const w = Float64Array.from(weight);
+  for (let row = 0; row < rows; row++) {
+    const from = row * inputs;
+    for (let out = 0; out < outputs; out++) {
+      y[row * outputs + out] = dot(x, from, w, out * inputs, inputs) + (bias ? bias[out]! : 0);
+    }
+  }
+  return y;
+}
+
+/** Σ x[i] y[i] over `length` terms, in four partial sums: quicker, and rounding errors grow more slowly. */
+export function dot(x: Float64Array, xFrom: number, y: Float64Array, yFrom: number, length: number): number {
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let i = 0;
+  for (; i + 3 < length; i += 4) {
+    a += x[xFrom + i]! * y[yFrom + i]!;
+    b += x[xFrom + i + 1]! * y[yFrom + i + 1]!;
+    c += x[xFrom + i + 2]! * y[yFrom + i + 2]!;
+    d += x[xFrom + i + 3]! * y[yFrom + i + 3]!;
+  }
+  for (; i < length; i++) a += x[xFrom + i]! * y[yFrom + i]!;
+  return a + b + (c + d);
+}
+
+/** Σ over rows of x_j², [columns]. */
+export function squaredNorms(x: FloatArray, columns: number): Float64Array {
+  const sums = new Float64Array(columns);
+  for (let from = 0; from < x.length; from += columns) {
+    for (let j = 0; j < columns; j++) sums[j]! += x[from + j]! ** 2;
+  }
+  return sums;
+}
+
+/** Σ over rows of x xᵀ, [columns, columns], symmetric. */
+export function gram(x: FloatArray, columns: number): Float64Array {
+  const sums = new Float64Array(columns * columns);
+  for (let from = 0; from < x.length; from += columns) {
+    for (let i = 0; i < columns; i++) {
+      const value = x[from + i]!;
+      for (let j = 0; j <= i; j++) sums[i * columns + j]! += value * x[from + j]!;
+    }
+  }
+  for (let i = 0; i < columns; i++) {
+    for (let j = 0; j < i; j++) sums[j * columns + i] = sums[i * columns + j]!;
+  }
+  return sums;
+}
+
+/** C = A · B, A [rows, inner], B [inner, columns]. */
+export function multiply(a: Matrix<Float64Array>, b: Matrix<Float64Array>): Matrix<Float64Array> {
+  const { rows, columns: inner } = a;
+  const { columns } = b;
+  const data = new Float64Array(rows * columns);
+  for (let i = 0; i < rows; i++) {
+    for (let k = 0; k < inner; k++) {
+      const value = a.data[i * inner + k]!;
+      if (value === 0) continue;
+      for (let j = 0; j < columns; j++) data[i * columns + j]! += value * b.data[k * columns + j]!;
+    }
+  }
+  return { rows, columns, data };
+}

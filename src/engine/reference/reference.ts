@@ -1,0 +1,149 @@
+import { describe } from "../describe.js";
+import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
+import type { AttentionShape, Builder, Program, Rope } from "../operations.js";
+import { dot, gram, linear, multiply, squaredNorms } from "./products.js";
+
+/** A value of the reference engine: the numbers themselves. [rows, columns] */
+interface Value {
+  readonly data: Float64Array;
+  readonly columns: number;
+}
+
+/**
+ * The executable specification: float64, one clear loop an operation, nothing fused, nothing clever.
+ * Other engines are tested against it; it is slow and meant to be read.
+ */
+export function createReferenceEngine(): Engine {
+  return {
+    name: "reference",
+    precision: "float64",
+    version: "float64 TypeScript",
+    compile: async (program) => compile(program),
+    multiply: async (a, b) => multiply(a, b),
+    dispose: async () => {},
+  };
+}
+
+function compile(program: Program): Executable {
+  return {
+    async run(x, weights) {
+      return program.build(builder(x, weights), input(x, program)).data;
+    },
+    async observe(x, weights, what) {
+      const { inputs } = describe(program);
+      const seen = new Map<Value, Float64Array>();
+      const g = builder(x, weights);
+      program.build(
+        {
+          ...g,
+          linear(value, weight) {
+            if (!seen.has(value)) seen.set(value, sum(value, what));
+            return g.linear(value, weight);
+          },
+        },
+        input(x, program),
+      );
+      const sums = [...seen.values()];
+      if (sums.length !== inputs.length) throw new Error(`${program.key}: inputs depend on the data`);
+      return sums;
+    },
+  };
+}
+
+function input(x: Rows, program: Program): Value {
+  return { data: Float64Array.from(x.data), columns: program.columns.in };
+}
+
+function sum(value: Value, what: Observable): Float64Array {
+  return what === "gram" ? gram(value.data, value.columns) : squaredNorms(value.data, value.columns);
+}
+
+/** Calling a program with this builder is running it. */
+function builder(x: Rows, weights: Weights): Builder<Value> {
+  const rows = x.windows * x.tokens;
+  const parameter = (name: string): Float32Array => {
+    const found = weights.get(name);
+    if (!found) throw new Error(`no parameter ${name} was given`);
+    return found;
+  };
+  return {
+    linear(value, weight) {
+      const bias = weight.bias ? parameter(`${weight.name}.bias`) : undefined;
+      const data = linear(value.data, rows, parameter(`${weight.name}.weight`), bias, weight.in, weight.out);
+      return { data, columns: weight.out };
+    },
+    rmsNorm(value, weight, epsilon) {
+      const { size } = weight;
+      const w = parameter(`${weight.name}.weight`);
+      const data = new Float64Array(value.data.length);
+      for (let from = 0; from < data.length; from += size) {
+        const scale = 1 / Math.sqrt(dot(value.data, from, value.data, from, size) / size + epsilon);
+        for (let j = 0; j < size; j++) data[from + j] = value.data[from + j]! * scale * w[j]!;
+      }
+      return { data, columns: size };
+    },
+    rope: (value, shape) => rope(value, shape, x.tokens),
+    attention: (q, k, v, shape) => attention(q, k, v, shape, x),
+    add: (a, b) => elementwise(a, (value, i) => value + b.data[i]!),
+    mul: (a, b) => elementwise(a, (value, i) => value * b.data[i]!),
+    silu: (a) => elementwise(a, (value) => value / (1 + Math.exp(-value))),
+  };
+}
+
+function elementwise(a: Value, compute: (value: number, index: number) => number): Value {
+  const data = new Float64Array(a.data.length);
+  for (let i = 0; i < data.length; i++) data[i] = compute(a.data[i]!, i);
+  return { data, columns: a.columns };
+}
+
+function rope(value: Value, { heads, headSize, frequencies }: Rope, tokens: number): Value {
+  const data = new Float64Array(value.data.length);
+  const half = headSize / 2;
+  for (let row = 0; row * value.columns < data.length; row++) {
+    const position = row % tokens;
+    for (let i = 0; i < half; i++) {
+      const cos = Math.cos(position * frequencies[i]!);
+      const sin = Math.sin(position * frequencies[i]!);
+      for (let head = 0; head < heads; head++) {
+        const at = row * value.columns + head * headSize + i;
+        const low = value.data[at]!;
+        const high = value.data[at + half]!;
+        data[at] = low * cos - high * sin;
+        data[at + half] = high * cos + low * sin;
+      }
+    }
+  }
+  return { data, columns: value.columns };
+}
+
+function attention(q: Value, k: Value, v: Value, shape: AttentionShape, { windows, tokens }: Rows): Value {
+  const { heads, keyValueHeads, headSize, scale, window = Number.POSITIVE_INFINITY } = shape;
+  const data = new Float64Array(q.data.length);
+  const scores = new Float64Array(tokens);
+  for (let start = 0; start < windows * tokens; start += tokens) {
+    for (let head = 0; head < heads; head++) {
+      const shared = Math.floor(head / (heads / keyValueHeads));
+      for (let t = 0; t < tokens; t++) {
+        const first = Math.max(0, t - window + 1);
+        const query = (start + t) * q.columns + head * headSize;
+        let max = Number.NEGATIVE_INFINITY;
+        for (let s = first; s <= t; s++) {
+          const key = (start + s) * k.columns + shared * headSize;
+          scores[s] = dot(q.data, query, k.data, key, headSize) * scale;
+          max = Math.max(max, scores[s]!);
+        }
+        let total = 0;
+        for (let s = first; s <= t; s++) {
+          scores[s] = Math.exp(scores[s]! - max);
+          total += scores[s]!;
+        }
+        for (let s = first; s <= t; s++) {
+          const share = scores[s]! / total;
+          const value = (start + s) * v.columns + shared * headSize;
+          for (let i = 0; i < headSize; i++) data[query + i]! += share * v.data[value + i]!;
+        }
+      }
+    }
+  }
+  return { data, columns: q.columns };
+}

@@ -1,0 +1,175 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Checkpoint, TensorEntry } from "./checkpoint/checkpoint.js";
+import { readSmallFile } from "./checkpoint/folder.js";
+import { parseJsonObject } from "./checkpoint/json.js";
+import { openCheckpoint } from "./checkpoint/open.js";
+import { InputError, throwIfAborted } from "./errors.js";
+import { type Model, openModel, type Site } from "./model/model.js";
+import { DTYPE_BYTES, type DType, isFloatDType } from "./tensor/dtype.js";
+
+/** pare.json of a 1,000-layer model stays below this. */
+const MAX_RECORD_BYTES = 10_000_000;
+
+/** What a checkpoint is, and how many of the weights that a method may compress are zero. */
+export interface InspectResult {
+  readonly path: string;
+  /** The family that computes it, or null where it cannot be computed; `unsupported` then says why. */
+  readonly family: string | null;
+  readonly unsupported: string | null;
+  /** Blocks; null where the family is unknown. */
+  readonly layers: number | null;
+  /** Numbers stored in all tensors. */
+  readonly parameters: number;
+  /** Numbers stored, by dtype. */
+  readonly dtypes: Readonly<Partial<Record<DType, number>>>;
+  /** The safetensors files and their size together, in bytes. */
+  readonly shards: readonly string[];
+  readonly bytes: number;
+  readonly sites: readonly SiteInspection[];
+  /** All sites together. */
+  readonly total: { readonly size: number; readonly zeros: number };
+  /** Bytes the files would have with every site in compressed-tensors' bitmask format; null where there are no sites. */
+  readonly bitmaskBytes: number | null;
+  /** pare.json, where the checkpoint was made by pare. */
+  readonly record: Readonly<Record<string, unknown>> | null;
+}
+
+/** One weight [out, in]. */
+export interface SiteInspection {
+  readonly name: string;
+  /** Name inside the block, the same in every layer: `self_attn.q_proj`. */
+  readonly kind: string;
+  readonly out: number;
+  readonly in: number;
+  readonly dtype: DType;
+  readonly size: number;
+  readonly zeros: number;
+  /** The strictest n:m (n zeros in every m consecutive inputs of every row) that explains the zeros, or null. */
+  readonly pattern: string | null;
+  readonly bytes: number;
+  readonly bitmaskBytes: number;
+}
+
+/**
+ * Reads a checkpoint, one tensor at a time, and counts the zeros of every weight that a method may compress.
+ * Throws InputError for a folder that is no checkpoint, and AbortError.
+ */
+export async function inspect(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<InspectResult> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const tensors = [...checkpoint.tensors.values()];
+    const dtypes: Partial<Record<DType, number>> = {};
+    for (const tensor of tensors) dtypes[tensor.dtype] = (dtypes[tensor.dtype] ?? 0) + elements(tensor);
+    const files = await Promise.all(checkpoint.shards.map((shard) => stat(join(path, shard))));
+    const size = sum(files, (file) => file.size);
+
+    const { model, reason } = tryModel(checkpoint);
+    const sites: SiteInspection[] = [];
+    for (const site of model?.layers.flatMap((layer) => layer.sites) ?? []) {
+      throwIfAborted(signal);
+      sites.push(await inspectSite(checkpoint, site));
+    }
+    const saved = sum(sites, (site) => site.bytes - site.bitmaskBytes);
+    return {
+      path,
+      family: model?.family ?? null,
+      unsupported: reason ?? null,
+      layers: model?.layers.length ?? null,
+      parameters: sum(tensors, elements),
+      dtypes,
+      shards: checkpoint.shards,
+      bytes: size,
+      sites,
+      total: { size: sum(sites, (site) => site.size), zeros: sum(sites, (site) => site.zeros) },
+      bitmaskBytes: sites.length > 0 ? size - saved : null,
+      record: await readRecord(path),
+    };
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** The model, or the reason why pare cannot compute it. */
+function tryModel(checkpoint: Checkpoint): { model?: Model; reason?: string } {
+  try {
+    const model = openModel(checkpoint);
+    for (const { tensor } of model.layers.flatMap((layer) => layer.sites)) {
+      const { dtype } = checkpoint.tensors.get(tensor)!;
+      if (!isFloatDType(dtype)) return { reason: `tensor ${tensor} is stored as ${dtype}, not as F32, F16 or BF16` };
+    }
+    return { model };
+  } catch (error) {
+    if (error instanceof InputError) return { reason: error.message };
+    throw error;
+  }
+}
+
+async function inspectSite(checkpoint: Checkpoint, site: Site): Promise<SiteInspection> {
+  const { dtype } = checkpoint.tensors.get(site.tensor)!;
+  const values = await checkpoint.read(site.tensor);
+  let zeros = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
+  const pattern = zeros === 0 ? undefined : strictestPattern(values, site.in, zeros / values.length);
+  return {
+    name: site.name,
+    kind: site.local,
+    out: site.out,
+    in: site.in,
+    dtype,
+    size: values.length,
+    zeros,
+    pattern: pattern ?? null,
+    bytes: values.length * DTYPE_BYTES[dtype],
+    bitmaskBytes: bitmaskBytes(site, values.length - zeros, DTYPE_BYTES[dtype]),
+  };
+}
+
+/**
+ * Bytes of a weight [out, in] in compressed-tensors' sparse-bitmask format (sparse_bitmask.py): the other numbers than
+ * zero, one bit a weight in rows of whole bytes, an int64 offset a row, and the shape as two int64.
+ */
+function bitmaskBytes(site: Pick<Site, "out" | "in">, nonzeros: number, bytesEach: number): number {
+  return nonzeros * bytesEach + site.out * Math.ceil(site.in / 8) + site.out * 8 + 16;
+}
+
+/** Group sizes that hardware and papers use. */
+const GROUPS = [2, 4, 8];
+
+/**
+ * The n:m with the largest n/m such that every m consecutive inputs of every row hold at least n zeros; of equal ones
+ * (1:2, 2:4) that of the smallest m. One that accounts for less than half of the zeros is there by chance: none.
+ */
+export function strictestPattern(values: Float32Array, columns: number, share: number): string | undefined {
+  let best = { n: 0, m: 1 };
+  for (const m of GROUPS) {
+    if (columns % m !== 0) continue;
+    const n = leastZeros(values, m);
+    if (n < m && n / m > best.n / best.m) best = { n, m };
+  }
+  return best.n > 0 && best.n / best.m >= share / 2 ? `${best.n}:${best.m}` : undefined;
+}
+
+/** The fewest zeros that any m consecutive values hold, from the first on; rows are a multiple of m long. */
+function leastZeros(values: Float32Array, m: number): number {
+  let least = m;
+  for (let begin = 0; begin < values.length && least > 0; begin += m) {
+    let zeros = 0;
+    for (let i = begin; i < begin + m; i++) if (values[i] === 0) zeros++;
+    if (zeros < least) least = zeros;
+  }
+  return least;
+}
+
+async function readRecord(path: string): Promise<Record<string, unknown> | null> {
+  const bytes = await readSmallFile(path, "pare.json", MAX_RECORD_BYTES);
+  return bytes === undefined ? null : parseJsonObject(bytes, join(path, "pare.json"));
+}
+
+function elements({ shape }: TensorEntry): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+function sum<T>(items: readonly T[], value: (item: T) => number): number {
+  return items.reduce((total, item) => total + value(item), 0);
+}

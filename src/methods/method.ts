@@ -1,0 +1,46 @@
+import type { z } from "zod";
+import type { Matrix, Multiply } from "../tensor/matrix.js";
+
+/** What a method may know of the input x of a site, summed over every calibration window in the engine. */
+export interface Statistics {
+  /** Calibration windows seen: the n of the papers' means. */
+  readonly windows: number;
+  readonly tokens: number;
+  /** Sum over tokens of x_j², [in]. */
+  readonly squaredNorms?: Float64Array;
+  /** Sum over tokens of x xᵀ, [in, in], full and symmetric. */
+  readonly gram?: Matrix<Float64Array>;
+}
+
+/** How much is to be zeroed. `n:m` zeroes n of every m consecutive inputs of an output row. */
+export type Target =
+  | { readonly kind: "unstructured"; readonly sparsity: number }
+  | { readonly kind: "n:m"; readonly n: number; readonly m: number };
+
+/** What a method may use besides its arguments. */
+export interface MethodContext {
+  readonly multiply: Multiply;
+  /** One line for the user; the layer loop adds layer and site. */
+  readonly warn: (message: string) => void;
+}
+
+/**
+ * A compression method: a pure function of one weight and the statistics of its input.
+ * Which layers, in what order, on what data: that is the layer loop's, in compress.ts.
+ */
+export interface Method<Options = unknown> {
+  readonly name: string;
+  /** One line for `pare list methods`. */
+  readonly summary: string;
+  readonly source: string;
+  readonly needs: "nothing" | "squaredNorms" | "gram";
+  readonly options: z.ZodType<Options>;
+  /** weight [out, in] is not changed; the result has its shape. */
+  compress(
+    weight: Matrix<Float32Array>,
+    statistics: Statistics,
+    target: Target,
+    options: Options,
+    context: MethodContext,
+  ): Promise<Matrix<Float32Array>>;
+}

@@ -1,0 +1,56 @@
+import { type Engine, type Executable, emptyRows, type Rows, type Weights } from "../engine/engine.js";
+import type { FloatArray } from "../tensor/matrix.js";
+import type { Model } from "./model.js";
+
+/** Tokens that go through a block in one run: enough to keep the matrix products busy, few enough to stay in caches. */
+const BATCH_TOKENS = 2048;
+
+/** Windows of one length that run together, with their hidden states, which every block replaces. */
+export interface Batch {
+  readonly ids: readonly Int32Array[];
+  readonly windows: number;
+  readonly tokens: number;
+  hidden: FloatArray;
+}
+
+/** Groups windows, in their order, into runs of one length and at most BATCH_TOKENS tokens (or one window). */
+export function batchWindows(windows: readonly Int32Array[]): Int32Array[][] {
+  const batches: Int32Array[][] = [];
+  let last: Int32Array[] | undefined;
+  for (const window of windows) {
+    if (last?.[0]?.length === window.length && (last.length + 1) * window.length <= BATCH_TOKENS) last.push(window);
+    else batches.push((last = [window]));
+  }
+  return batches;
+}
+
+/** The token embeddings of windows of ids, batch by batch, in the engine's precision. */
+export async function embedWindows(
+  model: Model,
+  engine: Pick<Engine, "precision">,
+  windows: readonly Int32Array[],
+): Promise<Batch[]> {
+  const batches: Batch[] = [];
+  for (const ids of batchWindows(windows)) {
+    const tokens = ids[0]!.length;
+    const hidden = emptyRows(engine, ids.length * tokens * model.architecture.hiddenSize);
+    let at = 0;
+    for (const window of ids) {
+      const rows = await model.embed(window);
+      hidden.set(rows, at);
+      at += rows.length;
+    }
+    batches.push({ ids, windows: ids.length, tokens, hidden });
+  }
+  return batches;
+}
+
+/** Replaces a batch's hidden states by a block's output. */
+export async function propagate(executable: Executable, batch: Batch, weights: Weights): Promise<void> {
+  batch.hidden = await executable.run(asRows(batch), weights);
+}
+
+/** A batch as an engine's input. */
+export function asRows({ hidden, windows, tokens }: Batch): Rows {
+  return { data: hidden, windows, tokens };
+}

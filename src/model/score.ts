@@ -1,0 +1,179 @@
+import type { Engine, Rows, Weights } from "../engine/engine.js";
+import { throwIfAborted } from "../errors.js";
+import type { FloatArray } from "../tensor/matrix.js";
+import { type Batch, embedWindows, propagate } from "./batches.js";
+import type { Model } from "./model.js";
+
+/** One of the models that go through the same windows in step. */
+export interface Stream {
+  readonly model: Model;
+  /** Changes every block's output in place, to see how much a disturbance of known size does. */
+  readonly disturb?: (rows: FloatArray) => void;
+}
+
+/**
+ * Receives the logits of consecutive scored positions, [positions, vocabulary] for each stream, and the tokens that
+ * really came next. The logits are gone when it returns.
+ */
+export type Score = (logits: readonly FloatArray[], targets: Int32Array, from: number) => void;
+
+/** Hidden states of all streams stay below this; more windows go through the models in several groups. */
+const HIDDEN_BYTES = 2 ** 28;
+/** Logits of one model computed at once: some tens of MB. */
+const LOGITS = 2 ** 23;
+
+/** Positions that windows have a next token for: length - 1 of each. */
+export function scoredPositions(windows: readonly Int32Array[]): number {
+  return windows.reduce((sum, window) => sum + window.length - 1, 0);
+}
+
+/**
+ * Runs every stream over the windows, layer by layer, and hands the logits of every position that has a next token to
+ * `score`, in order. Weights and hidden states are held for one layer and one group of windows at a time.
+ */
+export async function scoreWindows(
+  streams: readonly Stream[],
+  engine: Engine,
+  windows: readonly Int32Array[],
+  score: Score,
+  { signal, onStep = () => {} }: { signal?: AbortSignal | undefined; onStep?: (steps: number) => void } = {},
+): Promise<void> {
+  let from = 0;
+  for (const group of groupWindows(streams, engine, windows)) {
+    const batches: Batch[][] = [];
+    for (const stream of streams) batches.push(await runBlocks(stream, engine, group, onStep, signal));
+    from = await scoreGroup(streams, engine, batches, from, score, onStep, signal);
+  }
+}
+
+/** How many steps `scoreWindows` reports: a window through a block is one, through a head as many as it is larger. */
+export function scoringSteps(streams: readonly Stream[], windows: readonly Int32Array[]): number {
+  return windows.length * streams.reduce((sum, { model }) => sum + model.layers.length + headSteps(model), 0);
+}
+
+function headSteps({ architecture, layers }: Model): number {
+  const block = layers[0]!.sites.reduce((sum, site) => sum + site.in * site.out, 0);
+  return Math.ceil((architecture.vocabularySize * architecture.hiddenSize) / block);
+}
+
+function groupWindows(streams: readonly Stream[], engine: Engine, windows: readonly Int32Array[]): Int32Array[][] {
+  const bytes = engine.precision === "float64" ? 8 : 4;
+  const columns = streams.reduce((sum, { model }) => sum + model.architecture.hiddenSize, 0);
+  const groups: Int32Array[][] = [];
+  let room = 0;
+  for (const window of windows) {
+    const need = window.length * columns * bytes;
+    if (need > room || groups.length === 0) {
+      groups.push([]);
+      room = HIDDEN_BYTES;
+    }
+    groups.at(-1)!.push(window);
+    room -= need;
+  }
+  return groups;
+}
+
+async function runBlocks(
+  { model, disturb }: Stream,
+  engine: Engine,
+  windows: readonly Int32Array[],
+  onStep: (steps: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<Batch[]> {
+  const batches = await embedWindows(model, engine, windows);
+  for (const layer of model.layers) {
+    const weights = await model.layerWeights(layer);
+    const executable = await engine.compile(layer.program);
+    for (const batch of batches) {
+      throwIfAborted(signal);
+      await propagate(executable, batch, weights);
+      disturb?.(batch.hidden);
+      onStep(batch.windows);
+    }
+  }
+  return batches;
+}
+
+/** Positions whose logits are computed at once: rows of a batch, and the tokens that come next there. */
+interface Chunk {
+  readonly batch: number;
+  readonly rows: Int32Array;
+  readonly targets: Int32Array;
+}
+
+async function scoreGroup(
+  streams: readonly Stream[],
+  engine: Engine,
+  batches: readonly (readonly Batch[])[],
+  begin: number,
+  score: Score,
+  onStep: (steps: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const heads = await loadHeads(streams, engine);
+  const computeLogits = async ({ batch, rows }: Chunk): Promise<FloatArray[]> => {
+    const logits: FloatArray[] = [];
+    for (const [s, head] of heads.entries()) logits.push(await head(batches[s]![batch]!, rows));
+    return logits;
+  };
+  const chunks = chunksOf(batches[0]!, Math.ceil(LOGITS / streams[0]!.model.architecture.vocabularySize));
+  const positions = chunks.reduce((sum, { targets }) => sum + targets.length, 0);
+  const windows = batches[0]!.reduce((sum, batch) => sum + batch.windows, 0);
+  const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / positions;
+  let from = begin;
+  let next = chunks[0] && computeLogits(chunks[0]);
+  try {
+    for (const [i, { targets }] of chunks.entries()) {
+      throwIfAborted(signal);
+      const logits = (await next)!;
+      // The engine's threads compute the next chunk's logits while this thread reduces these.
+      next = chunks[i + 1] && computeLogits(chunks[i + 1]!);
+      score(logits, targets, from);
+      from += targets.length;
+      onStep(steps * targets.length);
+    }
+  } finally {
+    await next?.catch(() => {}); // what is under way must end before the engine can be disposed of
+  }
+  return from;
+}
+
+function chunksOf(batches: readonly Batch[], size: number): Chunk[] {
+  const chunks: Chunk[] = [];
+  for (const [batch, { ids, tokens }] of batches.entries()) {
+    const rows = ids.flatMap((window, w) => Array.from({ length: window.length - 1 }, (_, t) => w * tokens + t));
+    for (let at = 0; at < rows.length; at += size) {
+      const some = Int32Array.from(rows.slice(at, at + size));
+      chunks.push({
+        batch,
+        rows: some,
+        targets: some.map((row) => ids[Math.floor(row / tokens)]![(row % tokens) + 1]!),
+      });
+    }
+  }
+  return chunks;
+}
+
+type Head = (batch: Batch, rows: Int32Array) => Promise<FloatArray>;
+
+/** Each stream's head; streams of one model share its weights. */
+async function loadHeads(streams: readonly Stream[], engine: Engine): Promise<Head[]> {
+  const loaded = new Map<Model, Weights>();
+  const heads: Head[] = [];
+  for (const { model } of streams) {
+    const weights = loaded.get(model) ?? (await model.headWeights());
+    loaded.set(model, weights);
+    const executable = await engine.compile(model.architecture.head);
+    const { hiddenSize } = model.architecture;
+    heads.push((batch, rows) => executable.run(takeRows(batch.hidden, hiddenSize, rows), weights));
+  }
+  return heads;
+}
+
+/** The named rows, one after the other, as one window. */
+function takeRows(hidden: FloatArray, columns: number, rows: Int32Array): Rows {
+  const data =
+    hidden instanceof Float64Array ? new Float64Array(rows.length * columns) : new Float32Array(rows.length * columns);
+  for (const [i, row] of rows.entries()) data.set(hidden.subarray(row * columns, (row + 1) * columns), i * columns);
+  return { data, windows: 1, tokens: rows.length };
+}

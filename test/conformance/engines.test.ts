@@ -1,0 +1,70 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openCheckpoint } from "../../src/checkpoint/open.js";
+import type { Engine } from "../../src/engine/engine.js";
+import { engines } from "../../src/engine/registry.js";
+import { families } from "../../src/model/families/registry.js";
+import { type Model, openModel } from "../../src/model/model.js";
+import { oracle } from "../oracles.js";
+import { forward, greedy } from "../support/forward.js";
+import { readSafetensors, type Tensor } from "../support/safetensors.js";
+
+/** Largest absolute difference from transformers' logits (itself within 1e-5 of float64; see the models' README). */
+const TOLERANCE = { float64: 2e-5, float32: 1e-4 };
+
+const root = oracle("models", "tiny-random");
+const known = new Set(families.flatMap((family) => family.modelTypes));
+const folders = root ? readdirSync(root).filter((name) => isSupported(join(root, name))) : [];
+
+describe.skipIf(!root)("tiny models against transformers' logits (needs PARE_ORACLES)", () => {
+  for (const { name, create } of engines) {
+    describe(name, () => {
+      let engine: Engine;
+      beforeAll(() => {
+        engine = create({});
+      });
+      afterAll(() => engine.dispose());
+
+      it.each(folders)("%s: logits, hidden states after every block, greedy ids", async (folder) => {
+        const checkpoint = await openCheckpoint(join(root!, folder));
+        try {
+          await compare(openModel(checkpoint), engine, readSafetensors(join(root!, folder, "expected.safetensors")));
+        } finally {
+          await checkpoint.close();
+        }
+      });
+    });
+  }
+});
+
+async function compare(model: Model, engine: Engine, expected: Map<string, Tensor>): Promise<void> {
+  const ids = expected.get("input_ids")!;
+  const [windows, tokens] = ids.shape as [number, number];
+  const inputs = Array.from({ length: windows }, (_, w) =>
+    Int32Array.from(ids.data.slice(w * tokens, (w + 1) * tokens)),
+  );
+  const { logits, hiddenStates } = await forward(model, engine, inputs);
+  const tolerance = TOLERANCE[engine.precision];
+  for (const [layer, states] of hiddenStates.entries()) {
+    expect(largestDifference(states, expected.get(`hidden_states.${layer}`)!.data), `block ${layer}`).toBeLessThan(
+      tolerance,
+    );
+  }
+  expect(hiddenStates).toHaveLength(3);
+  expect(largestDifference(logits, expected.get("logits")!.data), "logits").toBeLessThan(tolerance);
+  const continuation = expected.get("greedy")!.data;
+  expect(await greedy(model, engine, inputs[0]!, continuation.length)).toEqual([...continuation]);
+}
+
+function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  expect(a.length).toBe(b.length);
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i]! - b[i]!));
+  return largest;
+}
+
+function isSupported(folder: string): boolean {
+  const config = join(folder, "config.json");
+  return existsSync(config) && known.has(JSON.parse(readFileSync(config, "utf8")).model_type);
+}
