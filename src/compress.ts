@@ -23,7 +23,7 @@ import {
 import { environmentRecord } from "./results/environment.js";
 import { isFloatDType, narrow, widen } from "./tensor/dtype.js";
 
-export interface CompressOptions extends Selection {
+export interface CompressOptions extends Selection, CalibrationOptions {
   /** Folder of the base model. */
   readonly model: string;
   /** Folder to write; must not be there unless `force`. */
@@ -36,7 +36,6 @@ export interface CompressOptions extends Selection {
   readonly sparsity?: number | string;
   /** `n:m`: n zeros of every m consecutive inputs. */
   readonly pattern?: string;
-  readonly calibration?: CalibrationOptions;
   readonly engine?: string;
   readonly threads?: number;
   readonly signal?: AbortSignal;
@@ -62,15 +61,15 @@ export async function compress(options: CompressOptions): Promise<CompressResult
   const method = findMethod(options.method);
   const methodOptions = parseMethodOptions(method, options.methodOptions ?? {});
   const target = parseTarget(options);
-  const checkpoint = await openCheckpoint(options.model);
   const engine = createEngine(options.engine, options);
+  const checkpoint = await openCheckpoint(options.model);
   let writer: CheckpointWriter | undefined;
   try {
     const model = openModel(checkpoint);
     const selected = selectSites(model, options);
     for (const site of allSites(model, selected)) checkTarget(target, site.in, site.name);
     const calibration =
-      method.needs === "nothing" ? undefined : await calibrationWindows(model, options.calibration ?? {}, onProgress);
+      method.needs === "nothing" ? undefined : await calibrationWindows(model, options, signal);
     writer = await createCheckpointWriter(checkpoint, options.output, { force: options.force ?? false });
     const { finish } = writer;
     const watch = createStopwatch();

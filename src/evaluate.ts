@@ -1,9 +1,10 @@
+import { createMersenneTwister } from "./calibration/mersenne.js";
 import type { Checkpoint } from "./checkpoint/checkpoint.js";
 import { openCheckpoint } from "./checkpoint/open.js";
-import { type EvaluationDataOptions, type EvaluationRecord, evaluationWindows } from "./data/evaluation.js";
 import type { Engine } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError } from "./errors.js";
+import { evaluationData, type EvaluationDataOptions, type EvaluationRecord } from "./evaluation-data.js";
 import {
   comparePositions,
   lossFigures,
@@ -22,7 +23,7 @@ import { type Model, openModel } from "./model/model.js";
 import { type Stream, scoredPositions, scoreWindows, scoringSteps } from "./model/score.js";
 import { createStopwatch, type OnProgress } from "./progress.js";
 import { type EnvironmentRecord, environmentRecord } from "./results/environment.js";
-import { writePerToken } from "./results/per-token.js";
+import { checkPerTokenFile, writePerToken } from "./results/per-token.js";
 import type { FloatArray } from "./tensor/matrix.js";
 import { loadTokenizer } from "./tokenizer/tokenizer.js";
 
@@ -99,8 +100,9 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
         `${options.perToken ? "--per-token" : "--noise-floor"} compares with a base: add --base MODEL`,
       );
     }
+    if (options.perToken) checkPerTokenFile(options.perToken);
     const tokenizer = await loadTokenizer((base ?? model).checkpoint.directory);
-    const { windows, record } = await evaluationWindows(options, tokenizer, model.architecture);
+    const { windows, record } = await evaluationData(options, tokenizer, model.architecture, signal);
     const watch = createStopwatch();
     const run: Run = { engine, windows, options, watch };
     const figures = base ? await compareModels(run, base, model, tokenizer) : await measureModel(run, model);
@@ -207,7 +209,7 @@ function windowOfPosition(windows: readonly Int32Array[]): Int32Array {
 
 /** Multiplies by 1 + relative · u, u uniform in [-1, 1); the same for every run. */
 function createNoise(relative: number): (rows: FloatArray) => void {
-  const random = createRandom(0);
+  const { random } = createMersenneTwister(0);
   return (rows) => {
     for (let i = 0; i < rows.length; i++) rows[i]! *= 1 + relative * (2 * random() - 1);
   };

@@ -22,7 +22,7 @@ describe("the pattern of zeros", () => {
 
   test("one group that breaks it is enough", () => {
     const rows = matrix([0, 0, 1, 1, 0, 0, 1, 1], [0, 0, 1, 1, 0, 1, 1, 1]);
-    expect(strictestPattern(rows, 8, 7 / 16)).toBe("1:4"); // and not 2:4
+    expect(strictestPattern(rows, 8, 7 / 16)).toBe("3:8"); // and not 2:4
   });
 
   test("groups do not reach over the end of a row", () => {

@@ -1,8 +1,7 @@
 import type { Command } from "commander";
-import { InputError } from "../errors.js";
-import type { EvaluateOptions, EvaluateResult } from "../evaluate.js";
+import type { EvaluateOptions } from "../evaluate.js";
 import { describeEvaluation } from "./evaluation-text.js";
-import { checkGates, type GateFlags, missedGates } from "./gates.js";
+import { checkGates, type GateFlags, judge, missedGates } from "./gates.js";
 import { dataDirOption, engineOption, type GlobalFlags, number, threadsOption, wholeNumber } from "./options.js";
 import type { Terminal } from "./terminal.js";
 
@@ -26,7 +25,14 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
     .addOption(threadsOption())
     .addOption(dataDirOption())
     .action(async (model: string, _flags: unknown, command: Command) => {
-      const { json, debug: _, maxJsd, maxPerplexityRatio, ...options } = command.optsWithGlobals<EvaluateFlags>();
+      const flags = command.optsWithGlobals<EvaluateFlags>();
+      checkGates(flags, flags.base);
       const { evaluate } = await import("../evaluate.js");
+      const result = await evaluate({ ...flags, model, signal: terminal.signal, onProgress: terminal.onProgress });
+      const gates = judge(flags, result);
+      terminal.show(gates ? { ...result, gates } : result, flags.json, () => describeEvaluation(result));
+      if (!gates || gates.passed) return;
+      terminal.say(missedGates(gates, result.nonFinite));
+      process.exitCode = 3;
     });
 }

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 
 /** Options that every command takes. */
 export interface GlobalFlags {
@@ -22,4 +22,17 @@ export function number(least: number): (text: string) => number {
     if (text.trim() !== "" && Number.isFinite(value) && value >= least) return value;
     throw new InvalidArgumentError(`Give a number of at least ${least}.`);
   };
+}
+
+export function engineOption(): Option {
+  return new Option("--engine <name>", "who computes: pare list engines");
+}
+
+export function threadsOption(): Option {
+  return new Option("--threads <n>", "threads of the engine; every core where left out").argParser(wholeNumber(1));
+}
+
+/** The folder of data sets. This is where PARE_DATA is read, and nowhere else. */
+export function dataDirOption(): Option {
+  return new Option("--data-dir <folder>", "folder with data sets").env("PARE_DATA");
 }

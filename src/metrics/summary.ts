@@ -2,7 +2,7 @@ import type { LossFigures, PositionFigures } from "./distribution.js";
 import { TOP } from "./softmax.js";
 
 /** A mean over positions and its standard error clustered by window; null where undefined. */
-interface MeanSummary {
+export interface MeanSummary {
   readonly mean: number | null;
   readonly standardError: number | null;
 }

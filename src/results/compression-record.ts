@@ -57,7 +57,7 @@ export function modelCard(record: CompressionRecord): string {
   const percent = ({ zeros, size }: SiteResult) => `${((100 * zeros) / size).toFixed(2)}%`;
   const rows = [...kinds].map(([kind, sum]) => `| ${kind} | ${sum.size} | ${percent(sum)} |`);
   const calibrated = calibration
-    ? `Calibrated on ${calibration.windows} windows (${calibration.tokens} tokens) of ${calibration.source}, seed ${calibration.seed ?? "none"}.`
+    ? `Calibrated on ${calibration.windows} windows (${calibration.tokens} tokens) of ${calibration.source}${calibration.sampling ? `, seed ${calibration.sampling.seed}` : ""}.`
     : "No calibration data was used.";
   return `---
 library_name: transformers

@@ -1,0 +1,66 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InputError } from "../errors.js";
+import { type FileContent, readDataFile } from "./documents.js";
+import { type BuiltInSource, builtInSourceNames, builtInSources, type Purpose } from "./registry.js";
+import type { DocumentSource, Source } from "./source.js";
+import { wikitextArticles, wikitextRows } from "./wikitext.js";
+
+export interface LoadSourceOptions {
+  readonly purpose: Purpose;
+  /** The folder in which built-in sources are looked for. */
+  readonly dataDirectory?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Data by a file's path or a built-in name (see registry.ts); a file of that name comes first.
+ * Throws InputError where there is neither, saying which file to put where, and for a file that cannot be understood.
+ */
+export async function loadSource(name: string, options: LoadSourceOptions): Promise<Source> {
+  const info = await stat(name).catch(() => undefined);
+  if (info?.isFile()) return sourceOf(name, undefined, await readDataFile(name, options.signal));
+  const builtIn = builtInSources.find((source) => source.name === name);
+  if (builtIn) return loadBuiltIn(builtIn, options);
+  throw new InputError(`${name}: no such file, nor a built-in data source (${builtInSourceNames.join(", ")})`);
+}
+
+async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): Promise<Source> {
+  const { purpose, dataDirectory, signal } = options;
+  const candidates = builtIn.candidates[purpose];
+  for (const { path, split } of dataDirectory === undefined ? [] : candidates) {
+    const file = join(dataDirectory as string, path);
+    if (!(await stat(file).catch(() => undefined))?.isFile()) continue;
+    const content = await readDataFile(file, signal);
+    const source = sourceOf(builtIn.name, split, content);
+    return builtIn.rowALine && source.kind === "documents" ? wikitextSource(source) : source;
+  }
+  if (builtIn.excerpt !== undefined) {
+    const file = fileURLToPath(new URL(`../../assets/${builtIn.excerpt}`, import.meta.url));
+    const source = sourceOf(builtIn.name, "excerpt", await readDataFile(file, signal));
+    if (source.kind === "windows") return source;
+    // Measured on other stories than calibrated on.
+    const remainder = purpose === "calibration" ? 0 : 1;
+    return { ...source, documents: source.documents.filter((_, i) => i % 2 === remainder) };
+  }
+  const wanted = candidates[0]?.path;
+  throw new InputError(
+    dataDirectory === undefined
+      ? `${builtIn.name}: no data folder; name one by --data-dir or PARE_DATA and put ${wanted} from ${builtIn.origin} there`
+      : `${builtIn.name}: not in ${dataDirectory}; put ${wanted} from ${builtIn.origin} there`,
+  );
+}
+
+/** Documents are the articles; all of them joined are the data set's rows joined by "\n\n", as perplexity is measured. */
+function wikitextSource(source: DocumentSource): DocumentSource {
+  const isRaw = source.files[0]?.path.endsWith(".raw");
+  const rows = isRaw ? wikitextRows(source.documents.join("")) : source.documents;
+  return { ...source, documents: wikitextArticles(rows), referenceText: rows.join(" ") };
+}
+
+function sourceOf(name: string, split: string | undefined, content: FileContent): Source {
+  const { file, ...rest } = content;
+  const origin = { name, split, files: [file] };
+  return rest.kind === "windows" ? { ...origin, ...rest } : { ...origin, ...rest, separator: "\n\n" };
+}
