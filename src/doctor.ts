@@ -1,5 +1,7 @@
-import { statfs } from "node:fs/promises";
+import { stat, statfs } from "node:fs/promises";
 import { arch, availableParallelism, cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { type BuiltInSource, builtInSources, type Purpose } from "./data/registry.js";
 import { type Engine, emptyRows } from "./engine/engine.js";
 import type { Program } from "./engine/operations.js";
 import { engines } from "./engine/registry.js";
@@ -28,16 +30,31 @@ export interface DoctorResult {
   /** Free bytes on the disks of the working folder and of temporary files. */
   readonly disks: readonly { readonly path: string; readonly free: number }[];
   readonly engines: readonly EngineReport[];
+  /** The folder of data sets, as it was given. */
+  readonly dataDirectory: string | null;
+  readonly data: readonly DataReport[];
 }
 
 /** One engine: how fast it is, or why it cannot be used. */
-export type EngineReport = { readonly name: string; readonly isDefault: boolean } & (
+type EngineReport = { readonly name: string; readonly isDefault: boolean } & (
   | { readonly version: string; readonly precision: string; readonly gigaflops: number; readonly problem: null }
   | { readonly version: null; readonly precision: null; readonly gigaflops: null; readonly problem: string }
 );
 
+/** A built-in data source and what would be read for each purpose; null where nothing is there. */
+interface DataReport {
+  readonly name: string;
+  readonly calibration: string | null;
+  readonly evaluation: string | null;
+}
+
+export interface DoctorOptions {
+  readonly dataDirectory?: string;
+  readonly signal?: AbortSignal;
+}
+
 /** Looks at the machine and measures every engine for about a second. Throws AbortError. */
-export async function doctor({ signal }: { signal?: AbortSignal } = {}): Promise<DoctorResult> {
+export async function doctor({ dataDirectory, signal }: DoctorOptions = {}): Promise<DoctorResult> {
   const reports: EngineReport[] = [];
   for (const [index, { name, create }] of engines.entries()) {
     throwIfAborted(signal);
@@ -46,6 +63,9 @@ export async function doctor({ signal }: { signal?: AbortSignal } = {}): Promise
   const problems: string[] = [];
   if (Number.parseInt(process.versions.node, 10) < LEAST_NODE) {
     problems.push(`Node ${process.versions.node} is too old: pare needs ${LEAST_NODE} or newer`);
+  }
+  if (dataDirectory !== undefined && !(await stat(dataDirectory).catch(() => undefined))?.isDirectory()) {
+    problems.push(`the data folder ${dataDirectory} is not there: correct --data-dir or PARE_DATA`);
   }
   for (const { name, isDefault, problem } of reports) {
     if (isDefault && problem !== null) problems.push(`the default engine, ${name}, does not run: ${problem}`);
@@ -66,7 +86,20 @@ export async function doctor({ signal }: { signal?: AbortSignal } = {}): Promise
     memory: { total: totalmem(), free: freemem() },
     disks,
     engines: reports,
+    dataDirectory: dataDirectory ?? null,
+    data: await Promise.all(builtInSources.map((source) => findData(source, dataDirectory))),
   };
+}
+
+async function findData(source: BuiltInSource, dataDirectory: string | undefined): Promise<DataReport> {
+  const find = async (purpose: Purpose): Promise<string | null> => {
+    for (const { path } of dataDirectory === undefined ? [] : source.candidates[purpose]) {
+      const file = join(dataDirectory as string, path);
+      if ((await stat(file).catch(() => undefined))?.isFile()) return file;
+    }
+    return source.excerpt === undefined ? null : "the excerpt that comes with pare";
+  };
+  return { name: source.name, calibration: await find("calibration"), evaluation: await find("evaluation") };
 }
 
 async function examine(create: (options: object) => Engine) {

@@ -1,22 +1,24 @@
 import { type Command, Option } from "commander";
-import type { CalibrationOptions } from "../calibration/calibration.js";
 import type { CompressOptions, CompressResult } from "../compress.js";
 import { count, duration, percent, plural } from "./format.js";
-import { dataDirOption, engineOption, type GlobalFlags, number, threadsOption, wholeNumber } from "./options.js";
+import {
+  dataDirectoryOf,
+  dataDirOption,
+  engineOption,
+  type GlobalFlags,
+  number,
+  threadsOption,
+  wholeNumber,
+} from "./options.js";
 import type { Terminal } from "./terminal.js";
 
-/** What commander makes of the options; they have the library's names. */
-interface CompressFlags
-  extends GlobalFlags,
-    Pick<
-      CompressOptions,
-      "output" | "method" | "sparsity" | "pattern" | "only" | "skip" | "force" | "engine" | "threads"
-    >,
-    Omit<CalibrationOptions, "source"> {
-  readonly calibration?: string;
-  readonly damping?: number;
-  readonly blockSize?: number;
-}
+/** What commander makes of the options; they have the library's names, but for what is a method's own. */
+type CompressFlags = GlobalFlags &
+  Omit<CompressOptions, "model" | "methodOptions" | "dataDirectory" | "signal" | "onProgress"> & {
+    readonly dataDir?: string;
+    readonly damping?: number;
+    readonly blockSize?: number;
+  };
 
 export function addCompress(program: Command, terminal: Terminal): void {
   program
@@ -24,7 +26,7 @@ export function addCompress(program: Command, terminal: Terminal): void {
     .description("prune a model and write it as a checkpoint of the same layout")
     .argument("<model>", "folder of the base model")
     .requiredOption("-o, --output <folder>", "folder to write; appears whole or not at all")
-    .requiredOption("-m, --method <name>", "how to choose the weights that go: pare list methods")
+    .requiredOption("--method <name>", "how to choose the weights that go: pare list methods")
     .option("--sparsity <share>", "share of zeros in every weight, from 0 to below 1")
     .option("--pattern <n:m>", "n zeros in every m consecutive inputs, 2:4 say")
     .option("--calibration <source>", "text to calibrate on: a file, or a name from pare list data")
@@ -46,21 +48,27 @@ export function addCompress(program: Command, terminal: Terminal): void {
     .addOption(threadsOption())
     .addOption(dataDirOption())
     .action(async (model: string, _flags: unknown, command: Command) => {
-      const { json, debug, calibration, damping, blockSize, ...flags } = command.optsWithGlobals<CompressFlags>();
-      const { samples, sequenceLength, seed, sampling, dataDirectory, ...rest } = flags;
+      const { damping, blockSize, ...flags } = command.optsWithGlobals<CompressFlags>();
+      const methodOptions = {
+        ...(damping === undefined ? {} : { damping }),
+        ...(blockSize === undefined ? {} : { blockSize }),
+      };
+      const { signal, onProgress } = terminal;
       const { compress } = await import("../compress.js");
-      const result = await compress({ model, signal: terminal.signal, onProgress: terminal.onProgress });
-      terminal.show(result, json, () => describeResult(result, model));
+      const result = await compress({ ...flags, ...dataDirectoryOf(flags), model, methodOptions, signal, onProgress });
+      terminal.show(result, flags.json, () => describeResult(result, model));
     });
 }
 
 function describeResult(result: CompressResult, model: string): string {
+  const c = result.calibration;
   const sites = Object.values(result.sites);
   const size = sites.reduce((sum, site) => sum + site.size, 0);
   const times = Object.entries(result.seconds).map(([stage, seconds]) => `${stage} ${duration(seconds)}`);
   return [
     `wrote ${result.output}`,
-    `${percent(result.sparsity)} of ${count(size)} weights in ${plural(sites.length, "matrix").replace(/matrixs$/, "matrices")} are zero`,
+    `${percent(result.sparsity)} of ${count(size)} weights in ${count(sites.length)} matrices are zero`,
+    ...(c ? [`calibrated on ${plural(c.windows, "window")} of ${c.source}, ${count(c.tokens)} tokens`] : []),
     `time: ${times.join(", ")}`,
     `what it cost: pare evaluate ${result.output} --base ${model} --data SOURCE`,
   ].join("\n");

@@ -1,18 +1,19 @@
 import type { Command } from "commander";
 import type { DoctorResult } from "../doctor.js";
 import { bytes, count, table } from "./format.js";
-import type { GlobalFlags } from "./options.js";
+import { dataDirectoryOf, dataDirOption, type GlobalFlags } from "./options.js";
 import type { Terminal } from "./terminal.js";
 
 export function addDoctor(program: Command, terminal: Terminal): void {
   program
     .command("doctor")
     .description("say what this machine offers, and what is missing")
+    .addOption(dataDirOption())
     .action(async (_flags: unknown, command: Command) => {
-      const { json } = command.optsWithGlobals<GlobalFlags>();
+      const flags = command.optsWithGlobals<GlobalFlags & { readonly dataDir?: string }>();
       const { doctor } = await import("../doctor.js");
-      const result = await doctor({ signal: terminal.signal });
-      terminal.show(result, json, () => describeMachine(result));
+      const result = await doctor({ ...dataDirectoryOf(flags), signal: terminal.signal });
+      terminal.show(result, flags.json, () => describeMachine(result));
       for (const problem of result.problems) terminal.say(`error: ${problem}`);
       if (!result.ok) process.exitCode = 1;
     });
@@ -27,6 +28,13 @@ function describeMachine(result: DoctorResult): string {
     ["memory", `${bytes(result.memory.total)}, ${bytes(result.memory.free)} of it free`],
     ...result.disks.map(({ path, free }) => ["disk", `${bytes(free)} free at ${path}`]),
     ...result.engines.map((engine) => ["engine", describeEngine(engine)]),
+    ["data folder", result.dataDirectory ?? "none: name one by --data-dir or PARE_DATA"],
+    ...result.data.map(({ name, calibration, evaluation }) => [
+      `data: ${name}`,
+      calibration === evaluation
+        ? (calibration ?? "not there")
+        : `calibration: ${calibration ?? "not there"}; evaluation: ${evaluation ?? "not there"}`,
+    ]),
   ];
   return table(facts, [0, 1]);
 }

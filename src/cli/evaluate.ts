@@ -2,11 +2,21 @@ import type { Command } from "commander";
 import type { EvaluateOptions } from "../evaluate.js";
 import { describeEvaluation } from "./evaluation-text.js";
 import { checkGates, type GateFlags, judge, missedGates } from "./gates.js";
-import { dataDirOption, engineOption, type GlobalFlags, number, threadsOption, wholeNumber } from "./options.js";
+import {
+  dataDirectoryOf,
+  dataDirOption,
+  engineOption,
+  type GlobalFlags,
+  number,
+  threadsOption,
+  wholeNumber,
+} from "./options.js";
 import type { Terminal } from "./terminal.js";
 
 /** What commander makes of the options; they have the library's names. */
-type EvaluateFlags = GlobalFlags & GateFlags & Omit<EvaluateOptions, "model" | "signal" | "onProgress">;
+type EvaluateFlags = GlobalFlags &
+  GateFlags &
+  Omit<EvaluateOptions, "model" | "dataDirectory" | "signal" | "onProgress"> & { readonly dataDir?: string };
 
 export function addEvaluate(program: Command, terminal: Terminal): void {
   program
@@ -28,7 +38,8 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
       const flags = command.optsWithGlobals<EvaluateFlags>();
       checkGates(flags, flags.base);
       const { evaluate } = await import("../evaluate.js");
-      const result = await evaluate({ ...flags, model, signal: terminal.signal, onProgress: terminal.onProgress });
+      const { signal, onProgress } = terminal;
+      const result = await evaluate({ ...flags, ...dataDirectoryOf(flags), model, signal, onProgress });
       const gates = judge(flags, result);
       terminal.show(gates ? { ...result, gates } : result, flags.json, () => describeEvaluation(result));
       if (!gates || gates.passed) return;

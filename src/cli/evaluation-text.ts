@@ -1,14 +1,17 @@
 import type { EvaluateResult } from "../evaluate.js";
-import type { MeanSummary, QuantileSummary } from "../metrics/summary.js";
 import { count, duration, figure, percent, plural, plusMinus, table } from "./format.js";
 
 type Comparison = Extract<EvaluateResult, { readonly jsd: unknown }>;
+type Divergence = Comparison["jsd"];
+type Share = Comparison["sameTop1"];
 
 /** An evaluation's figures with their standard errors, and what they were measured on. */
 export function describeEvaluation(result: EvaluateResult): string {
   const parts = [measuredOn(result), "jsd" in result ? comparison(result) : alone(result)];
   if (result.nonFinite !== 0) {
-    parts.push(`${percent(result.nonFinite ?? 1)} of the positions have logits that are not finite; they are in no figure.`);
+    parts.push(
+      `${percent(result.nonFinite ?? 1)} of the positions have logits that are not finite; they are in no figure.`,
+    );
   }
   parts.push("± is a standard error clustered by window.");
   return parts.join("\n\n");
@@ -18,7 +21,10 @@ function measuredOn({ model, base, data, positions, environment, seconds }: Eval
   const facts = [["model", model.path]];
   if (base) facts.push(["base", base.path]);
   facts.push(
-    ["measured on", `${data.source}: ${plural(data.windows, "window")} x ${data.sequenceLength} tokens, ${plural(positions, "position")}`],
+    [
+      "measured on",
+      `${data.source}: ${plural(data.windows, "window")} x ${data.sequenceLength} tokens, ${plural(positions, "position")}`,
+    ],
     ["computed by", `${environment.engine} in ${environment.precision}, ${duration(seconds["evaluate"] ?? 0)}`],
   );
   return table(facts, [0, 1]);
@@ -48,7 +54,7 @@ function comparison(result: Comparison): string {
       `difference ${plusMinus(l.difference, l.differenceStandardError)}`,
     ],
   ]);
-  const quantiles = (name: string, q: QuantileSummary) => [
+  const quantiles = (name: string, q: Divergence) => [
     name,
     plusMinus(q.mean, q.standardError),
     ...[q.median, q.p90, q.p99, q.max, q.meanBits].map(figure),
@@ -69,7 +75,11 @@ function comparison(result: Comparison): string {
     ["same top-1", shareOf(result.sameTop1)],
     ["top-5 overlap", shareOf(result.top5Overlap)],
     ["acceptance (1 - total variation)", shareOf(result.acceptance)],
-    ["Δp of the true token", `${shareOf(result.deltaP)}`, `rms ${result.deltaP.rms === null ? "-" : percent(result.deltaP.rms)}`],
+    [
+      "Δp of the true token",
+      `${shareOf(result.deltaP)}`,
+      `rms ${result.deltaP.rms === null ? "-" : percent(result.deltaP.rms)}`,
+    ],
     ["correlation of ln perplexities", figure(result.lnPerplexityCorrelation)],
   ]);
   const bins = table([
@@ -85,7 +95,7 @@ function comparison(result: Comparison): string {
   return [both, table(divergences), agreement, bins].join("\n\n");
 }
 
-function shareOf({ mean, standardError }: MeanSummary): string {
+function shareOf({ mean, standardError }: Share): string {
   const scaled = (share: number | null) => (share === null ? null : 100 * share);
   return mean === null ? "-" : `${plusMinus(scaled(mean), scaled(standardError))}%`;
 }

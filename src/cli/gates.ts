@@ -19,7 +19,9 @@ export type Gates = { readonly passed: boolean } & { readonly [name in keyof Gat
 /** Throws InputError for a gate without the base that it compares with: before the work, not after it. */
 export function checkGates({ maxJsd, maxPerplexityRatio }: GateFlags, base: string | undefined): void {
   if (base !== undefined || (maxJsd === undefined && maxPerplexityRatio === undefined)) return;
-  throw new InputError(`${maxJsd === undefined ? "--max-perplexity-ratio" : "--max-jsd"} compares with a base: add --base MODEL`);
+  throw new InputError(
+    `${maxJsd === undefined ? "--max-perplexity-ratio" : "--max-jsd"} compares with a base: add --base MODEL`,
+  );
 }
 
 /** Holds a comparison against its gates; undefined where there are none. A figure that is not there passes no gate. */

@@ -57,15 +57,9 @@ function sitesTable({ sites, total }: InspectResult, everySite: boolean): string
       same(members.map((site) => site.pattern ?? "none")),
     ]);
   }
-  const all = same(sites.map((site) => site.pattern ?? "none"));
-  rows.push([
-    everySite ? "all" : "all",
-    ...(everySite ? [] : [""]),
-    "",
-    count(total.size),
-    percent(total.zeros / total.size),
-    all,
-  ]);
+  const pattern = same(sites.map((site) => site.pattern ?? "none"));
+  const blanks = header.slice(1).map(() => "");
+  rows.push(["all", ...blanks, "", count(total.size), percent(total.zeros / total.size), pattern]);
   return table(rows);
 }
 

@@ -18,6 +18,10 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
     const { measures } = await import("../metrics/registry.js");
     return Object.entries(measures).map(([name, measure]) => ({ name, ...measure }));
   },
+  async data() {
+    const { builtInSources } = await import("../data/registry.js");
+    return builtInSources.map(({ name, summary, licence, origin }) => ({ name, summary, licence, origin }));
+  },
   async families() {
     const { families } = await import("../model/families/registry.js");
     return families.map(({ name, modelTypes }) => ({

@@ -32,7 +32,12 @@ export function threadsOption(): Option {
   return new Option("--threads <n>", "threads of the engine; every core where left out").argParser(wholeNumber(1));
 }
 
-/** The folder of data sets. This is where PARE_DATA is read, and nowhere else. */
 export function dataDirOption(): Option {
-  return new Option("--data-dir <folder>", "folder with data sets").env("PARE_DATA");
+  return new Option("--data-dir <folder>", "folder with data sets; PARE_DATA where left out");
+}
+
+/** The folder of data sets under the library's name. PARE_DATA is read here and nowhere else. */
+export function dataDirectoryOf({ dataDir }: { readonly dataDir?: string }): { readonly dataDirectory?: string } {
+  const dataDirectory = dataDir ?? process.env["PARE_DATA"];
+  return dataDirectory ? { dataDirectory } : {};
 }

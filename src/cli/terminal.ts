@@ -23,10 +23,11 @@ export function openTerminal(): Terminal {
     controller.abort();
   };
   process.on("SIGINT", onInterrupt);
-  // A reader that has seen enough (`pare list | head -1`) is no failure.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code === "EPIPE") return; // a reader that has seen enough (`pare list | head -1`) is no failure
+      process.exitCode = 1;
+      if (stream === process.stdout) process.stderr.write(`error: the result cannot be written: ${error.message}\n`);
     });
   }
   return {

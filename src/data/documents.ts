@@ -10,16 +10,7 @@ export type FileContent = (
 ) & { readonly file: SourceFile };
 
 /** The endings that readDataFile knows. */
-export const DATA_FILE_ENDINGS = [
-  ".txt",
-  ".raw",
-  ".md",
-  ".json",
-  ".json.gz",
-  ".jsonl",
-  ".jsonl.gz",
-  ".parquet",
-] as const;
+const DATA_FILE_ENDINGS = [".txt", ".raw", ".md", ".json", ".json.gz", ".jsonl", ".jsonl.gz", ".parquet"] as const;
 
 const MAX_ID = 2 ** 31 - 1;
 

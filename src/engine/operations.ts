@@ -40,6 +40,11 @@ export interface Rope {
   readonly frequencies: readonly number[];
 }
 
+/** The angle of a rotation, radians, in float32 as every implementation computes it. */
+export function ropeAngle(position: number, frequency: number): number {
+  return Math.fround(position * frequency);
+}
+
 export interface AttentionShape {
   readonly heads: number;
   /** Grouped-query attention: consecutive groups of heads / keyValueHeads query heads share one key and value head. */

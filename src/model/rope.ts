@@ -45,23 +45,24 @@ export function ropeFrequencies(
   const raw = config.rope_parameters ?? config.rope_scaling ?? {};
   const parameters = readConfig(scaling, raw, `${where}: ${key}`);
   const theta = parameters.rope_theta ?? config.rope_theta ?? DEFAULT_THETA;
-  const plain = Array.from({ length: headSize / 2 }, (_, i) => theta ** ((-2 * i) / headSize));
+  // In float32, as every implementation has it: at position 1,000 a float64 table differs from it in the fifth digit.
+  const plain = Array.from({ length: headSize / 2 }, (_, i) => Math.fround(1 / Math.fround(theta ** ((2 * i) / headSize))));
   const kind = parameters.rope_type ?? parameters.type ?? "default";
   switch (kind) {
     case "default":
       return plain;
     case "linear": {
       const { factor } = readConfig(linearScaling, raw, `${where}: ${key}`);
-      return plain.map((frequency) => frequency / factor);
+      return plain.map((frequency) => Math.fround(frequency / factor));
     }
     case "llama3": {
       const { factor, ...s } = readConfig(llama3Scaling, raw, `${where}: ${key}`);
       return plain.map((frequency) => {
         const turns = (s.original_max_position_embeddings * frequency) / (2 * Math.PI); // within the original context
-        if (turns < s.low_freq_factor) return frequency / factor;
+        if (turns < s.low_freq_factor) return Math.fround(frequency / factor);
         if (turns > s.high_freq_factor) return frequency;
         const share = (turns - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
-        return ((1 - share) * frequency) / factor + share * frequency;
+        return Math.fround(((1 - share) * frequency) / factor + share * frequency);
       });
     }
     default:

@@ -3,7 +3,7 @@ import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
-import type { Program } from "../operations.js";
+import { type Program, ropeAngle } from "../operations.js";
 import { encodeModel, type Graph } from "./onnx.js";
 import { OUTPUT, observedName, type Traced, trace } from "./trace.js";
 
@@ -116,7 +116,7 @@ function rotationTables(index: number, frequencies: readonly number[], { windows
   const sin = new Float32Array(cos.length);
   for (let row = 0; row < windows * tokens; row++) {
     for (let i = 0; i < half; i++) {
-      const angle = (row % tokens) * frequencies[i]!;
+      const angle = ropeAngle(row % tokens, frequencies[i]!);
       cos[row * half + i] = Math.cos(angle);
       sin[row * half + i] = Math.sin(angle);
     }

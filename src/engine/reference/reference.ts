@@ -1,6 +1,6 @@
 import { describe } from "../describe.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
-import type { AttentionShape, Builder, Program, Rope } from "../operations.js";
+import { type AttentionShape, type Builder, type Program, type Rope, ropeAngle } from "../operations.js";
 import { dot, gram, linear, multiply, squaredNorms } from "./products.js";
 
 /** A value of the reference engine: the numbers themselves. [rows, columns] */
@@ -102,8 +102,9 @@ function rope(value: Value, { heads, headSize, frequencies }: Rope, tokens: numb
   for (let row = 0; row * value.columns < data.length; row++) {
     const position = row % tokens;
     for (let i = 0; i < half; i++) {
-      const cos = Math.cos(position * frequencies[i]!);
-      const sin = Math.sin(position * frequencies[i]!);
+      const angle = ropeAngle(position, frequencies[i]!);
+      const cos = Math.cos(angle);
+      const sin = Math.sin(angle);
       for (let head = 0; head < heads; head++) {
         const at = row * value.columns + head * headSize + i;
         const low = value.data[at]!;

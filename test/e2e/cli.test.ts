@@ -1,0 +1,311 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const main = join(root, "dist/cli/main.js");
+const stories = join(root, "assets/models/stories260K");
+
+let folder: string;
+/** 4 windows of 32 token ids: 4 · 31 scored positions. */
+let windows: string;
+beforeAll(async () => {
+  if (!existsSync(main)) throw new Error("dist/cli/main.js is not there: npm run build first");
+  folder = await mkdtemp(join(tmpdir(), "pare-cli-"));
+  windows = join(folder, "windows.json");
+  await writeFile(windows, JSON.stringify({ windows: makeWindows(4, 32) }));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function makeWindows(count: number, length: number): number[][] {
+  return Array.from({ length: count }, (_, w) => Array.from({ length }, (_, i) => 3 + ((w * 131 + i * i * 7) % 500)));
+}
+
+interface Run {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the built command line; `onStderr` may send signals to it. */
+function pare(
+  args: readonly string[],
+  { env = {}, onStderr }: { env?: Record<string, string>; onStderr?: (kill: () => void) => void } = {},
+): Promise<Run> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [main, ...args], {
+      env: { ...process.env, PARE_DATA: "", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+      onStderr?.(() => child.kill("SIGINT"));
+    });
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
+
+/** The one JSON document that stdout has to be. */
+async function pareJson(...args: string[]) {
+  const { code, stdout, stderr } = await pare([...args, "--json"]);
+  return { code, stderr, result: JSON.parse(stdout) };
+}
+
+/** What is wrong with a command is said in one line on stderr, and nothing on stdout. */
+async function expectRefused(args: readonly string[], message: RegExp) {
+  const { code, stdout, stderr } = await pare(args);
+  expect({ code, stdout, lines: stderr.split("\n").length }).toEqual({ code: 2, stdout: "", lines: 2 });
+  expect(stderr).toMatch(/^error: /);
+  expect(stderr).toMatch(message);
+}
+
+describe("help", () => {
+  test("--help names every command, with examples", async () => {
+    const { code, stdout, stderr } = await pare(["--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const word of ["compress", "evaluate", "inspect", "list", "doctor", "Examples:", "PARE_DATA"]) {
+      expect(stdout).toContain(word);
+    }
+  });
+
+  test("--version is package.json's", async () => {
+    const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+    expect(await pare(["--version"])).toEqual({ code: 0, stdout: `${version}\n`, stderr: "" });
+  });
+
+  test("without a command the help goes to stderr", async () => {
+    const { code, stdout, stderr } = await pare([]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain("Usage: pare");
+  });
+});
+
+describe("a wrong command", () => {
+  const compress = (...args: string[]) => ["compress", stories, "-o", join(folder, "never"), ...args];
+  const magnitude = (...args: string[]) => compress("--method", "magnitude", "--sparsity", "0.5", ...args);
+
+  test("unknown command", () =>
+    expectRefused(["compres", stories], /unknown command 'compres'.*Did you mean compress\?/));
+  test("unknown option", () => expectRefused(magnitude("--forse"), /unknown option '--forse'.*Did you mean --force\?/));
+  test("missing option", () => expectRefused(["evaluate", stories], /'--data <source>' not specified/));
+  test("missing model", () => expectRefused(["inspect"], /missing required argument 'model'/));
+  test("unknown method", () =>
+    expectRefused(compress("--method", "wnda", "--sparsity", "0.5"), /--method wnda.*did you mean wanda\?/));
+  test("unknown engine", () => expectRefused(magnitude("--engine", "referense"), /--engine.*did you mean reference\?/));
+  test("unknown list", () => expectRefused(["list", "method"], /list method.*did you mean methods\?/));
+  test("unknown weights", () =>
+    expectRefused(magnitude("--only", "mlp.up_porj"), /--only mlp\.up_porj.*did you mean mlp\.up_proj\?/));
+  test("unknown data", () => expectRefused(["evaluate", stories, "--data", "nothing"], /nothing: no such file/));
+  test("sparsity out of range", () =>
+    expectRefused(compress("--method", "magnitude", "--sparsity", "1"), /--sparsity 1: .*below 1/));
+  test("not a number", () =>
+    expectRefused(magnitude("--samples", "1.5"), /'--samples <n>' argument '1\.5' is invalid/));
+  test("not a number for a gate", () =>
+    expectRefused(["evaluate", stories, "--data", windows, "--max-jsd", "low"], /'--max-jsd <nats>'/));
+  test("no such folder", () => expectRefused(["inspect", join(folder, "nothing")], /nothing: no such folder/));
+  test("gate without a base", () =>
+    expectRefused(
+      ["evaluate", stories, "--data", windows, "--max-jsd", "1"],
+      /--max-jsd compares with a base: add --base/,
+    ));
+  test("under --json too", () => expectRefused(["inspect", join(folder, "nothing"), "--json"], /no such folder/));
+
+  test("none of them wrote anything", () => expect(existsSync(join(folder, "never"))).toBe(false));
+
+  test("a stranger's text does not reach the terminal raw", async () => {
+    const model = join(folder, "strange");
+    await cp(stories, model, { recursive: true });
+    const config = JSON.parse(await readFile(join(stories, "config.json"), "utf8"));
+    await writeFile(join(model, "config.json"), JSON.stringify({ ...config, model_type: "\u001b[31m\nred" }));
+    await expectRefused(["evaluate", model, "--data", windows], /\\u001b\[31m/);
+    const { stdout } = await pare(["inspect", model]);
+    expect(stdout).toContain("not supported");
+    expect(stdout).not.toContain("\u001b");
+  });
+
+  test("--debug adds the stack", async () => {
+    const { code, stderr } = await pare(["inspect", join(folder, "nothing"), "--debug"]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^error: .*no such folder.*\nInputError: .*\n +at /);
+  });
+});
+
+describe("there and back", () => {
+  let pruned: string;
+  beforeAll(async () => {
+    pruned = join(folder, "pruned");
+    const run = await pare(["compress", stories, "--method", "magnitude", "--pattern", "2:4", "-o", pruned]);
+    expect(run).toMatchObject({ code: 0, stdout: expect.stringContaining(`wrote ${pruned}`) });
+    expect(run.stderr.match(/layer \d\/5/g)).toEqual([1, 2, 3, 4, 5].map((layer) => `layer ${layer}/5`));
+  });
+
+  test("compress --json says what inspect then finds", async () => {
+    const output = join(folder, "wanda");
+    const options = ["--method", "wanda", "--sparsity", "0.5", "--calibration", windows, "--samples", "3"];
+    const { code, result } = await pareJson("compress", stories, ...options, "-o", output);
+    expect(code).toBe(0);
+    // Wanda zeroes ⌊in · 0.5⌋ of every row, and every row of this model has an even number of inputs.
+    expect(result).toMatchObject({ output, sparsity: 0.5, calibration: { source: windows, windows: 3, tokens: 96 } });
+    expect(result.seconds.calibrate).toBeGreaterThan(0);
+    const { result: inspected } = await pareJson("inspect", output);
+    const found = inspected.sites.map(({ name, zeros, size }: Record<string, unknown>) => [name, { zeros, size }]);
+    expect(Object.fromEntries(found)).toEqual(result.sites);
+    expect(inspected).toMatchObject({ family: "llama", layers: 5, parameters: 260_032, record: { method: "wanda" } });
+  });
+
+  test("inspect finds the pattern, and prints it", async () => {
+    const { result } = await pareJson("inspect", pruned);
+    const sites: { pattern: string; zeros: number; size: number }[] = result.sites;
+    expect(sites).toHaveLength(35);
+    for (const site of sites) expect(site).toMatchObject({ pattern: "2:4", zeros: site.size / 2 });
+    const { stdout } = await pare(["inspect", pruned]);
+    expect(stdout).toMatch(/mlp\.down_proj +5 +64 x 172 +55,040 +50\.00% +2:4/);
+    const { stdout: whole } = await pare(["inspect", pruned, "--sites"]);
+    expect(whole).toMatch(/model\.layers\.4\.mlp\.down_proj +64 x 172 +11,008 +50\.00% +2:4/);
+  });
+
+  test("evaluate against the base has the promised keys", async () => {
+    const { code, stderr, result } = await pareJson("evaluate", pruned, "--base", stories, "--data", windows);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(result).toMatchObject({ positions: 4 * 31, data: { source: windows, windows: 4, sequenceLength: 32 } });
+    expect(result).not.toHaveProperty("gates");
+    const { perplexity, loss, jsd, kl, klReverse, sameTop1 } = result;
+    expect(perplexity.ratio).toBeCloseTo(perplexity.compressed / perplexity.base, 10);
+    expect(Math.log(perplexity.base)).toBeCloseTo(loss.base, 10);
+    for (const divergence of [jsd, kl, klReverse]) {
+      expect(divergence.mean).toBeGreaterThan(0);
+      expect(divergence.meanBits).toBeCloseTo(divergence.mean / Math.LN2, 12);
+      for (const key of ["standardError", "median", "p90", "p99", "max"])
+        expect(divergence[key]).toEqual(expect.any(Number));
+    }
+    expect(jsd.max).toBeLessThanOrEqual(Math.LN2);
+    expect(sameTop1.mean).toBeGreaterThanOrEqual(0);
+    expect(sameTop1.mean).toBeLessThan(1);
+  });
+
+  test("the same figures for people", async () => {
+    const { result } = await pareJson("evaluate", pruned, "--base", stories, "--data", windows);
+    const { code, stdout } = await pare(["evaluate", pruned, "--base", stories, "--data", windows]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("4 windows x 32 tokens, 124 positions");
+    expect(stdout).toContain("onnxruntime in float32");
+    const printed = /^KL\(base‖compressed\) +(\S+) ± (\S+)/m.exec(stdout);
+    expect(Math.abs(Number(printed?.[1]) - result.kl.mean)).toBeLessThan(result.kl.standardError / 2);
+    expect(Number(printed?.[2]) / result.kl.standardError).toBeCloseTo(1, 1);
+  });
+
+  test("a model against itself passes every gate", async () => {
+    const gates = ["--max-jsd", "0", "--max-perplexity-ratio", "1"];
+    const { code, stderr, result } = await pareJson(
+      "evaluate",
+      stories,
+      "--base",
+      stories,
+      "--data",
+      windows,
+      ...gates,
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(result).toMatchObject({ jsd: { max: 0 }, gates: { passed: true, maxJsd: { limit: 0, value: 0 } } });
+  });
+
+  test("a missed gate is exit code 3, after the results", async () => {
+    const gates = ["--max-jsd", "0.001", "--max-perplexity-ratio", "1e9"];
+    const { code, stderr, result } = await pareJson("evaluate", pruned, "--base", stories, "--data", windows, ...gates);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/^gate missed: mean JSD in nats is \S+, --max-jsd 0\.001\n$/);
+    expect(result.gates).toMatchObject({ passed: false, maxJsd: { passed: false, limit: 0.001 } });
+    expect(result.gates.maxPerplexityRatio).toMatchObject({ passed: true, value: result.perplexity.ratio });
+  });
+
+  test("a model alone", async () => {
+    const { code, result } = await pareJson("evaluate", stories, "--data", windows);
+    expect(code).toBe(0);
+    expect(result).toMatchObject({ base: null, perplexity: { base: null, ratio: null }, nonFinite: 0 });
+    expect(Math.log(result.perplexity.compressed)).toBeCloseTo(result.loss.compressed, 10);
+  });
+
+  test("an output that is there is replaced with --force alone", async () => {
+    const output = join(folder, "taken");
+    await mkdir(output);
+    await writeFile(join(output, "mine.txt"), "mine");
+    const args = ["compress", stories, "--method", "magnitude", "--sparsity", "0.25", "-o", output];
+    await expectRefused(args, /taken: is not empty.*--force/);
+    expect(await readdir(output)).toEqual(["mine.txt"]);
+    expect(await pare([...args, "--force"])).toMatchObject({ code: 0 });
+    expect(await readdir(output)).toEqual(expect.arrayContaining(["config.json", "model.safetensors", "pare.json"]));
+    expect(existsSync(join(output, "mine.txt"))).toBe(false);
+  });
+});
+
+describe("stopping", () => {
+  test("Ctrl-C leaves nothing behind", async () => {
+    const place = await mkdtemp(join(folder, "stop-"));
+    const many = join(folder, "many.json");
+    await writeFile(many, JSON.stringify({ windows: makeWindows(400, 256) }));
+    const options = ["--method", "sparsegpt", "--sparsity", "0.5", "--calibration", many];
+    let killed = false;
+    const { code, stdout, stderr } = await pare(["compress", stories, ...options, "-o", join(place, "out")], {
+      onStderr(kill) {
+        if (!killed) kill();
+        killed = true;
+      },
+    });
+    expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
+    expect(stderr).toMatch(/\nstopped; nothing was written\. The same command starts again\.\n$/);
+    expect(await readdir(place)).toEqual([]);
+  });
+
+  test("a reader that has seen enough is no failure", async () => {
+    const child = spawn(process.execPath, [main, "list"], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.on("data", (text) => {
+      stderr += text;
+    });
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+});
+
+describe("what there is", () => {
+  test("list", async () => {
+    const { code, result } = await pareJson("list");
+    expect(code).toBe(0);
+    expect(Object.keys(result)).toEqual(["methods", "metrics", "data", "families", "engines"]);
+    const names = (kind: string) => result[kind].map(({ name }: { name: string }) => name);
+    expect(names("methods")).toEqual(expect.arrayContaining(["magnitude", "wanda", "sparsegpt"]));
+    expect(names("metrics")).toEqual(expect.arrayContaining(["perplexity", "jsd", "kl"]));
+    expect(names("families")).toEqual(expect.arrayContaining(["llama", "mistral"]));
+    expect(names("data")).toEqual(expect.arrayContaining(["wikitext2", "c4"]));
+    const { stdout } = await pare(["list", "engines"]);
+    expect(stdout).toMatch(/^engines\n {2}onnxruntime {2}/);
+  });
+
+  test("doctor measures the engines and finds the data folder", async () => {
+    const { code, stdout } = await pare(["doctor", "--json"], { env: { PARE_DATA: folder } });
+    const result = JSON.parse(stdout);
+    expect({ code, ok: result.ok, problems: result.problems }).toEqual({ code: 0, ok: true, problems: [] });
+    expect(result.dataDirectory).toBe(folder);
+    expect(result.engines.map(({ name }: { name: string }) => name)).toEqual(["onnxruntime", "reference"]);
+    for (const engine of result.engines) expect(engine.gigaflops).toBeGreaterThan(0);
+  });
+
+  test("doctor fails when something is missing", async () => {
+    const missing = join(folder, "no-data");
+    const { code, stdout, stderr } = await pare(["doctor", "--data-dir", missing]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("GFLOP/s");
+    expect(stderr).toBe(`error: the data folder ${missing} is not there: correct --data-dir or PARE_DATA\n`);
+  });
+});
