@@ -5,6 +5,10 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { sampleWindows } from "../dist/calibration/sampling.js";
+import { loadSource } from "../dist/data/sources.js";
+import { evaluationWindows } from "../dist/data/windows.js";
+import { loadTokenizer } from "../dist/tokenizer/tokenizer.js";
 
 const run = promisify(execFile);
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -40,23 +44,7 @@ async function bench() {
   const dataDirectory = args["data-dir"];
   const windows = join(work, "calibration.json");
   const evaluation = join(work, "evaluation.json");
-  await child("windows", {
-    model: args.model,
-    dataDirectory,
-    out: windows,
-    source: "c4",
-    samples: +args.windows,
-    length: +args.length,
-  });
-  await child("windows", {
-    model: args.model,
-    dataDirectory,
-    out: evaluation,
-    source: "wikitext2",
-    samples: +args["evaluation-windows"],
-    length: +args.length,
-    evaluation: true,
-  });
+  await writeWindows(windows, evaluation, dataDirectory);
   const rows = [];
   for (const method of args.methods.split(",")) {
     const runs = [];
@@ -99,6 +87,19 @@ async function bench() {
     length: +args.length,
     rows,
   };
+}
+
+/** The windows of token ids that pare and the peer both read. */
+async function writeWindows(calibration, evaluation, dataDirectory) {
+  const tokenizer = await loadTokenizer(args.model);
+  const length = +args.length;
+  const c4 = await loadSource("c4", { purpose: "calibration", dataDirectory });
+  const choice = { samples: +args.windows, sequenceLength: length, seed: 0, sampling: "default" };
+  const wikitext = await loadSource("wikitext2", { purpose: "evaluation", dataDirectory });
+  const measured = evaluationWindows(wikitext, tokenizer, { length, count: +args["evaluation-windows"] });
+  const save = (file, list) => writeFile(file, JSON.stringify({ windows: list.map((window) => [...window]) }));
+  await save(calibration, sampleWindows(c4, tokenizer, choice).windows);
+  await save(evaluation, measured);
 }
 
 function peerCompress({ seconds }) {

@@ -68,8 +68,7 @@ export async function compress(options: CompressOptions): Promise<CompressResult
     const model = openModel(checkpoint);
     const selected = selectSites(model, options);
     for (const site of allSites(model, selected)) checkTarget(target, site.in, site.name);
-    const calibration =
-      method.needs === "nothing" ? undefined : await calibrationWindows(model, options, signal);
+    const calibration = method.needs === "nothing" ? undefined : await calibrationWindows(model, options, signal);
     writer = await createCheckpointWriter(checkpoint, options.output, { force: options.force ?? false });
     const { finish } = writer;
     const watch = createStopwatch();

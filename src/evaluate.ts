@@ -4,7 +4,7 @@ import { openCheckpoint } from "./checkpoint/open.js";
 import type { Engine } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError } from "./errors.js";
-import { evaluationData, type EvaluationDataOptions, type EvaluationRecord } from "./evaluation-data.js";
+import { type EvaluationDataOptions, type EvaluationRecord, evaluationData } from "./evaluation-data.js";
 import {
   comparePositions,
   lossFigures,

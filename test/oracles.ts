@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 /** The folder of larger oracles (PARE_ORACLES), or undefined. Tests that need it are skipped by name without it. */
-export const oracles = process.env["PARE_ORACLES"];
+const oracles = process.env["PARE_ORACLES"];
 
 /** A path inside PARE_ORACLES if it is there. */
 export function oracle(...parts: string[]): string | undefined {

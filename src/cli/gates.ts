@@ -8,7 +8,7 @@ export interface GateFlags {
   readonly maxPerplexityRatio?: number;
 }
 
-export interface Gate {
+interface Gate {
   readonly passed: boolean;
   readonly limit: number;
   readonly value: number | null;

@@ -2,7 +2,7 @@ import type { LossFigures, PositionFigures } from "./distribution.js";
 import { TOP } from "./softmax.js";
 
 /** A mean over positions and its standard error clustered by window; null where undefined. */
-export interface MeanSummary {
+interface MeanSummary {
   readonly mean: number | null;
   readonly standardError: number | null;
 }

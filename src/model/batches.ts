@@ -14,12 +14,12 @@ export interface Batch {
 }
 
 /** Groups windows, in their order, into runs of one length and at most BATCH_TOKENS tokens (or one window). */
-export function batchWindows(windows: readonly Int32Array[]): Int32Array[][] {
+function batchWindows(windows: readonly Int32Array[]): Int32Array[][] {
   const batches: Int32Array[][] = [];
-  let last: Int32Array[] | undefined;
   for (const window of windows) {
+    const last = batches.at(-1);
     if (last?.[0]?.length === window.length && (last.length + 1) * window.length <= BATCH_TOKENS) last.push(window);
-    else batches.push((last = [window]));
+    else batches.push([window]);
   }
   return batches;
 }

@@ -46,7 +46,9 @@ export function ropeFrequencies(
   const parameters = readConfig(scaling, raw, `${where}: ${key}`);
   const theta = parameters.rope_theta ?? config.rope_theta ?? DEFAULT_THETA;
   // In float32, as every implementation has it: at position 1,000 a float64 table differs from it in the fifth digit.
-  const plain = Array.from({ length: headSize / 2 }, (_, i) => Math.fround(1 / Math.fround(theta ** ((2 * i) / headSize))));
+  const plain = Array.from({ length: headSize / 2 }, (_, i) =>
+    Math.fround(1 / Math.fround(theta ** ((2 * i) / headSize))),
+  );
   const kind = parameters.rope_type ?? parameters.type ?? "default";
   switch (kind) {
     case "default":

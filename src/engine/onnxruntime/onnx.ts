@@ -6,9 +6,9 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
  */
 
 /** TensorProto.DataType. */
-export const ONNX_TYPE = { float: 1, int64: 7, double: 11 } as const;
+const ONNX_TYPE = { float: 1, int64: 7, double: 11 } as const;
 
-export type OnnxType = keyof typeof ONNX_TYPE;
+type OnnxType = keyof typeof ONNX_TYPE;
 
 /** Attribute values: a whole number, a list of them, or a float given as `{ float }`. */
 export type Attribute = number | readonly number[] | { readonly float: number };
