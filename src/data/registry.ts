@@ -57,10 +57,7 @@ export const builtInSources: readonly BuiltInSource[] = [
     summary: "WikiText-2 raw, Wikipedia articles: calibration by train where that is there, evaluation by test",
     licence: "CC BY-SA 3.0 and GFDL",
     origin: "https://huggingface.co/datasets/Salesforce/wikitext",
-    candidates: {
-      calibration: [...wikitextFiles("train"), ...wikitextFiles("test")],
-      evaluation: wikitextFiles("test"),
-    },
+    candidates: { calibration: wikitextFiles("train"), evaluation: wikitextFiles("test") },
     rowALine: true,
   },
   {

@@ -151,11 +151,11 @@ describe("a built-in source", () => {
     expect(documentsOf(source).join("\n\n")).toBe(rows.join("\n\n"));
   });
 
-  it("wikitext2 calibrates by the train split where there is one, and by test where not", async () => {
+  it("wikitext2 calibrates by the train split, and never by what it is measured on", async () => {
     const dataDirectory = join(folder, "data-t");
     write("data-t/wiki.test.raw", raw);
     const calibration = { purpose: "calibration", dataDirectory } as const;
-    expect((await loadSource("wikitext2", calibration)).split).toBe("test");
+    await expect(loadSource("wikitext2", calibration)).rejects.toThrow("put wikitext2-raw/wiki.train.raw");
     write("data-t/wiki.train.raw", " train\n");
     const source = await loadSource("wikitext2", calibration);
     expect([source.split, ...documentsOf(source)]).toEqual(["train", " train\n"]);

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "../errors.js";
+import { nearest } from "../text/nearest.js";
 import { type FileContent, readDataFile } from "./documents.js";
 import { type BuiltInSource, builtInSourceNames, builtInSources, type Purpose } from "./registry.js";
 import type { DocumentSource, Source } from "./source.js";
@@ -23,7 +24,11 @@ export async function loadSource(name: string, options: LoadSourceOptions): Prom
   if (info?.isFile()) return sourceOf(name, undefined, await readDataFile(name, options.signal));
   const builtIn = builtInSources.find((source) => source.name === name);
   if (builtIn) return loadBuiltIn(builtIn, options);
-  throw new InputError(`${name}: no such file, nor a built-in data source (${builtInSourceNames.join(", ")})`);
+  const close = nearest(name, builtInSourceNames);
+  throw new InputError(
+    `${name}: no such file, nor a built-in data source (${builtInSourceNames.join(", ")})` +
+      (close ? `; did you mean ${close}?` : ""),
+  );
 }
 
 async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): Promise<Source> {

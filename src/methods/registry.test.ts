@@ -20,7 +20,7 @@ it.each([
   ["sparsegpt", { damping: 0 }, /sparsegpt, option damping/],
   ["sparsegpt", { damping: Number.NaN }, /sparsegpt, option damping/],
   ["sparsegpt", { blockSize: 1.5 }, /sparsegpt, option blockSize/],
-  ["wanda", { damping: 0.1 }, /wanda, option.*damping/],
+  ["wanda", { damping: 0.1 }, /wanda has no option damping/],
 ])("refuses options of %s: %o", (name, options, message) => {
   expect(() => parseMethodOptions(findMethod(name), options)).toThrow(InputError);
   expect(() => parseMethodOptions(findMethod(name), options)).toThrow(message);

@@ -24,6 +24,9 @@ export function parseMethodOptions(method: Method, given: Readonly<Record<string
   const parsed = method.options.safeParse(given);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
+  if (issue.code === "unrecognized_keys") {
+    throw new InputError(`method ${method.name} has no option ${issue.keys[0]}; leave it out`);
+  }
   const where = issue.path.length > 0 ? ` ${issue.path.join(".")}` : "";
   throw new InputError(`method ${method.name}, option${where}: ${issue.message}`);
 }

@@ -6,7 +6,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
  */
 
 /** TensorProto.DataType. */
-const ONNX_TYPE = { float: 1, int64: 7, double: 11 } as const;
+export const ONNX_TYPE = { float: 1, int64: 7, double: 11 } as const;
 
 type OnnxType = keyof typeof ONNX_TYPE;
 

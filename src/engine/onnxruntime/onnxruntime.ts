@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
-import type { Matrix } from "../../tensor/matrix.js";
+import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import { type Program, ropeAngle } from "../operations.js";
 import { encodeModel, type Graph } from "./onnx.js";
-import { OUTPUT, observedName, type Traced, trace } from "./trace.js";
+import { GROUPS, OUTPUT, observedName, type Traced, trace } from "./trace.js";
 
 /**
  * The default engine: onnxruntime on the CPU in float32. One graph a kind of block, with the weights as inputs, so that
@@ -77,7 +77,7 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
     async observe(x, weights, what) {
       const { traced, session } = prepare(what);
       const outputs = await (await session).run(feeder(traced, x, weights));
-      return inputs.map((_, i) => outputs[observedName(i)]!.data as Float32Array);
+      return inputs.map((_, i) => outputs[observedName(i)]!.data as FloatArray);
     },
   };
 }
@@ -90,7 +90,7 @@ function createFeeder(program: Program): Feeder {
   return ({ graph, ropes, slidingWindows }, x, weights) => {
     const key = `${x.windows} ${x.tokens}`;
     if (tables?.key !== key) {
-      const feeds: Record<string, Tensor> = {};
+      const feeds: Record<string, Tensor> = { [GROUPS]: groupsOf(x.windows * x.tokens) };
       for (const [i, frequencies] of ropes.entries()) Object.assign(feeds, rotationTables(i, frequencies, x));
       for (const window of slidingWindows) feeds[`mask.${window}`] = maskTable(window, x.tokens);
       tables = { key, feeds };
@@ -108,6 +108,13 @@ function createFeeder(program: Program): Feeder {
     }
     return feeds;
   };
+}
+
+/** Rows in groups of the largest size up to 32 that divides them. */
+function groupsOf(rows: number): Tensor {
+  let size = Math.min(32, rows);
+  while (rows % size !== 0) size--;
+  return new Tensor("int64", BigInt64Array.of(BigInt(rows / size), BigInt(size)), [2]);
 }
 
 function rotationTables(index: number, frequencies: readonly number[], { windows, tokens }: Rows) {

@@ -1,7 +1,7 @@
 import { describe } from "../describe.js";
 import type { Observable } from "../engine.js";
 import type { Builder, Program } from "../operations.js";
-import type { Attribute, Constant, Graph, Node, Value } from "./onnx.js";
+import { type Attribute, type Constant, type Graph, type Node, ONNX_TYPE, type Value } from "./onnx.js";
 
 /**
  * A program as an ONNX graph. Its inputs are `x` [windows, tokens, in], the parameters by their names, and the tables
@@ -17,6 +17,9 @@ export interface Traced {
 
 /** The name of a program's output, [rows, out]. */
 export const OUTPUT = "y";
+
+/** An input of graphs that sum squares: [groups, rows a group], whose product is the number of rows. */
+export const GROUPS = "groups";
 
 /** The name of the statistic of a linear input: [in] or [in, in]. */
 export const observedName = (input: number): string => `observed.${input}`;
@@ -42,6 +45,10 @@ export function trace(program: Program, observe?: Observable): Traced {
     const name = `integers.${values.join(",")}`;
     constants.set(name, { name, type: "int64", shape: [values.length], values });
     return name;
+  };
+  const one = (): string => {
+    constants.set("one", { name: "one", type: "float", shape: [], values: [1] });
+    return "one";
   };
   const parameter = (name: string, ...shape: number[]): string => {
     inputs.push({ name, type: "float", shape });
@@ -103,25 +110,36 @@ export function trace(program: Program, observe?: Observable): Traced {
     },
     add: (a, b) => node("Add", [a, b]),
     mul: (a, b) => node("Mul", [a, b]),
-    silu: (x) => node("Mul", [x, node("Sigmoid", [x])]),
+    // Not by Sigmoid: onnxruntime's is right to 1e-7 of 1 only, which for silu(-10) = -0.00045 is wrong in the fourth digit.
+    silu: (x) => node("Div", [x, node("Add", [node("Exp", [node("Neg", [x])]), one()])]),
+  };
+
+  // Sums of squares of a few rows each in float32, then all of them in float64: one long float32 sum would choose other
+  // weights to prune where two scores are close, and what that changes grows from block to block.
+  const partialSums = (edge: string, columns: number): string => {
+    if (!inputs.some(({ name }) => name === GROUPS)) inputs.push({ name: GROUPS, type: "int64", shape: [2] });
+    const grouped = node("Reshape", [edge, node("Concat", [GROUPS, integers(columns)], { axis: 0 })]);
+    const sums = node("ReduceSumSquare", [grouped, integers(1)], { keepdims: 0 });
+    return node("Cast", [sums], { to: ONNX_TYPE.double });
   };
 
   const result = program.build(builder, rows("x", program.columns.in));
   const outputs: Value[] = [];
   if (observe) {
     for (const [i, size] of describe(program).inputs.entries()) {
-      const edge = observed[i]!;
       const name = observedName(i);
-      if (observe === "gram")
-        nodes.push({ op: "Gemm", inputs: [edge, edge], outputs: [name], attributes: { transA: 1 } });
-      else
+      if (observe === "gram") {
+        nodes.push({ op: "Gemm", inputs: [observed[i]!, observed[i]!], outputs: [name], attributes: { transA: 1 } });
+        outputs.push({ name, type: "float", shape: [size, size] });
+      } else {
         nodes.push({
-          op: "ReduceSumSquare",
-          inputs: [edge, integers(0)],
+          op: "ReduceSum",
+          inputs: [partialSums(observed[i]!, size), integers(0)],
           outputs: [name],
           attributes: { keepdims: 0 },
         });
-      outputs.push({ name, type: "float", shape: observe === "gram" ? [size, size] : [size] });
+        outputs.push({ name, type: "double", shape: [size] });
+      }
     }
   } else {
     nodes.push({ op: "Identity", inputs: [result], outputs: [OUTPUT] });

@@ -1,3 +1,4 @@
+import { setImmediate as breathe } from "node:timers/promises"; // lets Ctrl-C in between long computations
 import { describe } from "../describe.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import { type AttentionShape, type Builder, type Program, type Rope, ropeAngle } from "../operations.js";
@@ -27,9 +28,11 @@ export function createReferenceEngine(): Engine {
 function compile(program: Program): Executable {
   return {
     async run(x, weights) {
+      await breathe();
       return program.build(builder(x, weights), input(x, program)).data;
     },
     async observe(x, weights, what) {
+      await breathe();
       const { inputs } = describe(program);
       const seen = new Map<Value, Float64Array>();
       const g = builder(x, weights);
