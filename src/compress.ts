@@ -10,6 +10,7 @@ import type { Method, Statistics, Target } from "./methods/method.js";
 import { findMethod, parseMethodOptions } from "./methods/registry.js";
 import { checkTarget, countZeros, parseTarget } from "./methods/target.js";
 import { type Batch, embedWindows, propagate } from "./model/batches.js";
+import { layersWithWeights } from "./model/layers.js";
 import { type Layer, type Model, openModel, type Site } from "./model/model.js";
 import { type Selection, selectSites } from "./model/select-sites.js";
 import { createStopwatch, type OnProgress } from "./progress.js";
@@ -124,10 +125,9 @@ async function compressLayers(
   const batches = windows ? await watch.time("embed", () => embedWindows(model, engine, windows)) : [];
   const progress = layerProgress(plan, batches);
   const results: Record<string, SiteResult> = {};
-  for (const layer of model.layers) {
+  for await (const { layer, weights } of layersWithWeights(model)) {
     throwIfAborted(signal);
     const sites = layer.sites.filter((site) => selected.has(site.name));
-    const weights = await watch.time("read", () => model.layerWeights(layer));
     const executable = await engine.compile(layer.program);
 
     let statistics: Statistics[] = [];

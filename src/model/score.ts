@@ -2,6 +2,7 @@ import type { Engine, Rows, Weights } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import type { FloatArray } from "../tensor/matrix.js";
 import { type Batch, embedWindows, propagate } from "./batches.js";
+import { layersWithWeights } from "./layers.js";
 import type { Model } from "./model.js";
 
 /** One of the models that go through the same windows in step. */
@@ -81,8 +82,7 @@ async function runBlocks(
   signal: AbortSignal | undefined,
 ): Promise<Batch[]> {
   const batches = await embedWindows(model, engine, windows);
-  for (const layer of model.layers) {
-    const weights = await model.layerWeights(layer);
+  for await (const { layer, weights } of layersWithWeights(model)) {
     const executable = await engine.compile(layer.program);
     for (const batch of batches) {
       throwIfAborted(signal);

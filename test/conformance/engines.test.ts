@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/open.js";
 import type { Engine } from "../../src/engine/engine.js";
-import { engines } from "../../src/engine/registry.js";
+import { createEngine, engines } from "../../src/engine/registry.js";
 import { families } from "../../src/model/families/registry.js";
 import { type Model, openModel } from "../../src/model/model.js";
 import { oracle } from "../oracles.js";
@@ -38,6 +38,25 @@ describe("tiny models against transformers' logits", () => {
       });
     });
   }
+});
+
+describe("windows longer than any chunk of attention, against the reference engine", () => {
+  it.each(folders.filter((folder) => /^(llama3-rope|mistral)$/.test(folder)))("%s", async (folder) => {
+    const [expected, ...others] = ["reference", ...engines.map(({ name }) => name)].map((name) => createEngine(name));
+    const checkpoint = await openCheckpoint(join(root, folder));
+    try {
+      const model = openModel(checkpoint);
+      const windows = [0, 1].map((w) => Int32Array.from({ length: 600 }, (_, i) => (i * i + 7 * w) % 128));
+      const { logits } = await forward(model, expected!, windows);
+      for (const engine of others) {
+        const { logits: ours } = await forward(model, engine, windows);
+        expect(largestDifference(ours, logits), engine.name).toBeLessThan(TOLERANCE.float32);
+      }
+    } finally {
+      await checkpoint.close();
+      for (const engine of [expected!, ...others]) await engine.dispose();
+    }
+  });
 });
 
 async function compare(model: Model, engine: Engine, expected: Map<string, Tensor>): Promise<void> {

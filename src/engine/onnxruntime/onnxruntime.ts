@@ -4,6 +4,7 @@ import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import { type Program, ropeAngle } from "../operations.js";
+import { attentionTables, chunksOf } from "./attention.js";
 import { encodeModel, type Graph } from "./onnx.js";
 import { GROUPS, OUTPUT, observedName, type Traced, trace } from "./trace.js";
 
@@ -20,6 +21,8 @@ export function createOnnxRuntimeEngine(options: { threads?: number } = {}): Eng
       executionProviders: ["cpu"],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
+      // Numbers below 1e-38 count as 0: attention is full of them, and computing with them takes many times as long.
+      extra: { session: { set_denormal_as_zero: "1" } },
       logSeverityLevel: 3,
     });
     sessions.push(session);
@@ -50,23 +53,26 @@ export function createOnnxRuntimeEngine(options: { threads?: number } = {}): Eng
   };
 }
 
-/** Sessions are made when first needed: a program that is only run never pays for its observing graphs. */
+/** A graph for each use and number of attention chunks, made when first needed. */
 function compile(program: Program, open: (graph: Graph) => Promise<InferenceSession>): Executable {
   const { inputs } = describe(program);
-  const kinds = new Map<Observable | "run", { traced: Traced; session: Promise<InferenceSession> }>();
+  const graphs = new Map<string, { traced: Traced; session: Promise<InferenceSession> }>();
   const feeder = createFeeder(program);
-  const prepare = (kind: Observable | "run") => {
-    let found = kinds.get(kind);
+  const attends = trace(program, 1).attentions.length > 0;
+  const prepare = ({ tokens }: Rows, observed?: Observable) => {
+    const chunks = attends ? chunksOf(tokens) : 1;
+    const key = `${observed ?? "run"} ${chunks}`;
+    let found = graphs.get(key);
     if (!found) {
-      const traced = trace(program, kind === "run" ? undefined : kind);
+      const traced = trace(program, chunks, observed);
       found = { traced, session: open(traced.graph) };
-      kinds.set(kind, found);
+      graphs.set(key, found);
     }
     return found;
   };
   return {
     async run(x, weights) {
-      const { traced, session } = prepare("run");
+      const { traced, session } = prepare(x);
       const rows = x.windows * x.tokens;
       const data = new Float32Array(rows * program.columns.out);
       await (await session).run(feeder(traced, x, weights), {
@@ -75,7 +81,7 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
       return data;
     },
     async observe(x, weights, what) {
-      const { traced, session } = prepare(what);
+      const { traced, session } = prepare(x, what);
       const outputs = await (await session).run(feeder(traced, x, weights));
       return inputs.map((_, i) => outputs[observedName(i)]!.data as FloatArray);
     },
@@ -87,12 +93,12 @@ type Feeder = (traced: Traced, x: Rows, weights: Weights) => Record<string, Tens
 /** Makes a graph's feeds. The tables that depend on the windows' length alone are kept from run to run. */
 function createFeeder(program: Program): Feeder {
   let tables: { key: string; feeds: Record<string, Tensor> } | undefined;
-  return ({ graph, ropes, slidingWindows }, x, weights) => {
+  return ({ graph, ropes, attentions }, x, weights) => {
     const key = `${x.windows} ${x.tokens}`;
     if (tables?.key !== key) {
       const feeds: Record<string, Tensor> = { [GROUPS]: groupsOf(x.windows * x.tokens) };
       for (const [i, frequencies] of ropes.entries()) Object.assign(feeds, rotationTables(i, frequencies, x));
-      for (const window of slidingWindows) feeds[`mask.${window}`] = maskTable(window, x.tokens);
+      for (const window of attentions) Object.assign(feeds, attentionTables(window, x.tokens));
       tables = { key, feeds };
     }
     const feeds: Record<string, Tensor> = {};
@@ -133,12 +139,6 @@ function rotationTables(index: number, frequencies: readonly number[], { windows
     [`cos.${index}`]: new Tensor("float32", cos, shape),
     [`sin.${index}`]: new Tensor("float32", sin, shape),
   };
-}
-
-function maskTable(window: number, tokens: number): Tensor {
-  const mask = new Float32Array(tokens * tokens).fill(Number.NEGATIVE_INFINITY);
-  for (let t = 0; t < tokens; t++) mask.fill(0, t * tokens + Math.max(0, t - window + 1), t * tokens + t + 1);
-  return new Tensor("float32", mask, [tokens, tokens]);
 }
 
 const PRODUCT: Graph = {

@@ -1,6 +1,7 @@
 import { describe } from "../describe.js";
 import type { Observable } from "../engine.js";
 import type { Builder, Program } from "../operations.js";
+import { attentionInputs, attentionNames, type SlidingWindow } from "./attention.js";
 import { type Attribute, type Constant, type Graph, type Node, ONNX_TYPE, type Value } from "./onnx.js";
 
 /**
@@ -11,8 +12,8 @@ export interface Traced {
   readonly graph: Graph;
   /** Each needs inputs `cos.<i>` and `sin.<i>`, [windows, tokens, frequencies.length]. */
   readonly ropes: readonly (readonly number[])[];
-  /** Sliding windows; each needs an input `mask.<window>`, [tokens, tokens], 0 where a token may look and -∞ elsewhere. */
-  readonly slidingWindows: readonly number[];
+  /** Kinds of attention; each needs the inputs that `attentionTables` makes. */
+  readonly attentions: readonly SlidingWindow[];
 }
 
 /** The name of a program's output, [rows, out]. */
@@ -25,15 +26,15 @@ export const GROUPS = "groups";
 export const observedName = (input: number): string => `observed.${input}`;
 
 /**
- * Traces a program: runs it over names of graph edges. With `observe`, the graph ends in the statistics of the linears'
+ * Traces a program: runs it over names of graph edges. Attention goes over the queries in so many `chunks`. With `observe`, the graph ends in the statistics of the linears'
  * inputs instead of the program's output, and holds nothing that these do not need.
  */
-export function trace(program: Program, observe?: Observable): Traced {
+export function trace(program: Program, chunks: number, observe?: Observable): Traced {
   const nodes: Node[] = [];
   const constants = new Map<string, Constant>();
   const inputs: Value[] = [{ name: "x", type: "float", shape: ["windows", "tokens", program.columns.in] }];
   const ropes: (readonly number[])[] = [];
-  const slidingWindows = new Set<number>();
+  const attentions = new Set<SlidingWindow>();
   const observed: string[] = [];
 
   const node = (op: string, from: readonly string[], attributes: Record<string, Attribute> = {}): string => {
@@ -71,12 +72,7 @@ export function trace(program: Program, observe?: Observable): Traced {
     }
     return [`cos.${index}`, `sin.${index}`];
   };
-  const mask = (window: number): string => {
-    const name = `mask.${window}`;
-    if (!slidingWindows.has(window)) inputs.push({ name, type: "float", shape: ["tokens", "tokens"] });
-    slidingWindows.add(window);
-    return name;
-  };
+  const tokensBetween = (edge: string, from: string, to: string) => node("Slice", [edge, from, to, integers(1)]);
 
   const builder: Builder<string> = {
     linear(x, weight) {
@@ -97,16 +93,20 @@ export function trace(program: Program, observe?: Observable): Traced {
       return rows(rotated, heads * headSize);
     },
     attention(q, k, v, { heads, keyValueHeads, headSize, scale, window }) {
-      const from = [windows(q, heads * headSize)];
-      for (const edge of [k, v]) from.push(windows(edge, keyValueHeads * headSize));
-      if (window) from.push(mask(window));
-      const mixed = node("Attention", from, {
-        is_causal: window ? 0 : 1,
-        q_num_heads: heads,
-        kv_num_heads: keyValueHeads,
-        scale: { float: scale },
+      attentions.add(window);
+      const query = windows(q, heads * headSize);
+      const [key, value] = [k, v].map((edge) => windows(edge, keyValueHeads * headSize)) as [string, string];
+      const mixed = Array.from({ length: chunks }, (_, chunk) => {
+        const { first, begin, end, mask } = attentionNames(window, chunk);
+        const from = [
+          tokensBetween(query, begin, end),
+          tokensBetween(key, first, end),
+          tokensBetween(value, first, end),
+          mask,
+        ];
+        return node("Attention", from, { q_num_heads: heads, kv_num_heads: keyValueHeads, scale: { float: scale } });
       });
-      return rows(mixed, heads * headSize);
+      return rows(chunks > 1 ? node("Concat", mixed, { axis: 1 }) : mixed[0]!, heads * headSize);
     },
     add: (a, b) => node("Add", [a, b]),
     mul: (a, b) => node("Mul", [a, b]),
@@ -124,6 +124,8 @@ export function trace(program: Program, observe?: Observable): Traced {
   };
 
   const result = program.build(builder, rows("x", program.columns.in));
+  const tables = new Map([...attentions].flatMap((kind) => attentionInputs(kind, chunks)).map((v) => [v.name, v]));
+  inputs.push(...tables.values());
   const outputs: Value[] = [];
   if (observe) {
     for (const [i, size] of describe(program).inputs.entries()) {
@@ -148,7 +150,7 @@ export function trace(program: Program, observe?: Observable): Traced {
   return {
     graph: prune({ nodes, inputs, outputs, constants: [...constants.values()] }),
     ropes,
-    slidingWindows: [...slidingWindows],
+    attentions: [...attentions],
   };
 }
 

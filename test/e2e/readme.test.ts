@@ -1,0 +1,70 @@
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const blocks = [...readme.matchAll(/```(\w*)\n(.*?)```/gs)].map(([, language, text]) => ({ language, text: text! }));
+const commands = blocks
+  .filter(({ language }) => language === "")
+  .flatMap(({ text }) => text.split("\n"))
+  .map((line) => line.replace(/#.*/, "").trim())
+  .filter((line) => line !== "");
+const scripts = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).scripts as Record<string, string>;
+
+// Every command of the README is run as it stands there, in a folder where ./SmolLM2-135M is the small model that is carried
+// and the named data sets are stories.
+describe("the README's commands", () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(root, ".tmp-readme-")); // inside the project, so that "pare" is found
+    cpSync(join(root, "assets/models/stories260K"), join(folder, "SmolLM2-135M"), { recursive: true });
+    cpSync(join(root, "assets/models/stories260K"), join(folder, "MODEL"), { recursive: true });
+    const stories: string[] = JSON.parse(readFileSync(join(root, "assets/tinystories-excerpt.json"), "utf8"));
+    mkdirSync(join(folder, "data/c4"), { recursive: true });
+    mkdirSync(join(folder, "data/wikitext2-raw"));
+    const lines = (texts: string[]) => texts.map((text) => `${JSON.stringify({ text })}\n`).join("");
+    writeFileSync(join(folder, "data/c4/c4_demo.jsonl"), lines([...stories, ...stories]));
+    writeFileSync(join(folder, "data/wikitext2-raw/wiki.test.raw"), stories.slice(0, 20).join("\n"));
+    writeFileSync(join(folder, "text.jsonl"), lines([...stories, ...stories]));
+    writeFileSync(join(folder, "test.txt"), stories.slice(0, 20).join("\n\n"));
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("are found", () => {
+    expect(commands.length).toBeGreaterThanOrEqual(7);
+  });
+
+  it.each(commands.filter((command) => command.startsWith("pare ")))("%s", async (command) => {
+    const words = command.split(/\s+/).slice(1);
+    const env = { ...process.env, PARE_DATA: join(folder, "data") };
+    const { stdout } = await run(process.execPath, [join(root, "dist/cli/main.js"), ...words], { cwd: folder, env });
+    expect(stdout).not.toBe("");
+  });
+
+  // `npm ci` cannot be run by what it installed; what follows it is what these scripts are.
+  it.each(commands.filter((command) => command.startsWith("npm ")))("%s", (command) => {
+    const [, script] = /^npm ci && npm (?:run )?(\w+)$/.exec(command)!;
+    expect(scripts[script!]).toBeDefined();
+  });
+
+  it("npm run quickstart prints a table of every method and target", async () => {
+    const { stdout } = await run(process.execPath, ["examples/quickstart.mjs"], { cwd: root });
+    for (const method of ["magnitude", "wanda", "sparsegpt"]) {
+      expect(stdout.match(new RegExp(`^${method} +(0\\.5|2:4) +50\\.\\d% `, "gm"))).toHaveLength(2);
+    }
+  });
+
+  it("and its library example runs", async () => {
+    const [example] = blocks.filter(({ language }) => language === "js");
+    writeFileSync(join(folder, "example.mjs"), `${example!.text}\nconsole.log(jsd.mean, perplexity.ratio);`);
+    const { stdout } = await run(process.execPath, ["example.mjs"], { cwd: folder });
+    const [jsd, ratio] = stdout.trim().split(" ").map(Number);
+    expect(jsd).toBeGreaterThan(0);
+    expect(ratio).toBeGreaterThan(1);
+  });
+});
