@@ -146,13 +146,12 @@ async function compressLayers(
       await watch.time("write", () => plan.writer.write(site.tensor, compressed));
     }
     if (layer.index < model.layers.length - 1) {
-      await watch.time("propagate", async () => {
-        for (const batch of batches) {
+      await watch.time("propagate", () =>
+        propagate(executable, batches, weights, (batch) => {
           throwIfAborted(signal);
-          await propagate(executable, batch, weights);
           progress.windows(batch.windows);
-        }
-      });
+        }),
+      );
     }
     progress.layer(layer);
   }

@@ -101,11 +101,11 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       );
     }
     if (options.perToken) checkPerTokenFile(options.perToken);
-    const tokenizer = await loadTokenizer((base ?? model).checkpoint.directory);
-    const { windows, record } = await evaluationData(options, tokenizer, model.architecture, signal);
+    const loading = () => loadTokenizer((base ?? model).checkpoint.directory);
+    const { windows, record } = await evaluationData(options, loading, model.architecture, signal);
     const watch = createStopwatch();
     const run: Run = { engine, windows, options, watch };
-    const figures = base ? await compareModels(run, base, model, tokenizer) : await measureModel(run, model);
+    const figures = base ? await compareModels(run, base, model, loading) : await measureModel(run, model);
     const recordOf = async ({ checkpoint }: Model) => ({
       path: checkpoint.directory,
       sha256: await checkpoint.hash(signal),
@@ -151,12 +151,7 @@ async function measureModel(run: Run, model: Model): Promise<AloneSummary> {
   };
 }
 
-async function compareModels(
-  run: Run,
-  base: Model,
-  model: Model,
-  tokenizer: Awaited<ReturnType<typeof loadTokenizer>>,
-) {
+async function compareModels(run: Run, base: Model, model: Model, tokenizer: () => ReturnType<typeof loadTokenizer>) {
   const { windows, options } = run;
   const { vocabularySize } = model.architecture;
   const positions = scoredPositions(windows);
@@ -169,7 +164,7 @@ async function compareModels(
     if (noisy) comparePositions(logitsBase!, logitsNoisy!, vocabularySize, targets, noisy, from);
   });
   const windowOf = windowOfPosition(windows);
-  if (options.perToken) await writePerToken(options.perToken, figures, windows, tokenizer);
+  if (options.perToken) await writePerToken(options.perToken, figures, windows, await tokenizer());
   const summary = summariseDivergence(figures, windowOf);
   if (!noisy) return summary;
   const { jsd, kl } = summariseDivergence(noisy, windowOf);

@@ -34,14 +34,17 @@ const SEQUENCE_LENGTH = 2048;
 /** The windows of token ids to measure a model on. Throws InputError. */
 export async function evaluationData(
   options: EvaluationDataOptions,
-  tokenizer: Tokenizer | undefined,
+  tokenizer: () => Promise<Tokenizer | undefined>,
   architecture: Architecture,
   signal: AbortSignal | undefined,
 ): Promise<{ windows: readonly Int32Array[]; record: EvaluationRecord }> {
   const { data, dataDirectory } = options;
   const source = await loadSource(data, { purpose: "evaluation", dataDirectory, signal });
   const length = options.sequenceLength ?? Math.min(SEQUENCE_LENGTH, architecture.maxTokens);
-  const windows = evaluationWindows(source, tokenizer, { length, count: options.windows });
+  const windows = evaluationWindows(source, source.kind === "windows" ? undefined : await tokenizer(), {
+    length,
+    count: options.windows,
+  });
   checkWindows(windows, architecture, data);
   const record: EvaluationRecord = {
     source: data,

@@ -46,7 +46,7 @@ export async function calibrationWindows(
   const { architecture, checkpoint } = model;
   const source = await loadSource(name, { purpose: "calibration", dataDirectory, signal });
   const { sequenceLength = Math.min(SEQUENCE_LENGTH, architecture.maxTokens) } = options;
-  const tokenizer = await loadTokenizer(checkpoint.directory);
+  const tokenizer = source.kind === "windows" ? undefined : await loadTokenizer(checkpoint.directory);
   const choice = { samples: options.samples, sequenceLength, seed, sampling };
   const { windows, description } = sampleWindows(source, tokenizer, choice);
   checkWindows(windows, architecture, name);

@@ -16,8 +16,11 @@ export type Observable = "squaredNorms" | "gram";
 
 /** A program made ready to run with any layer's weights. */
 export interface Executable {
-  /** The program's output, [windows × tokens, columns out], in the engine's precision. */
-  run(x: Rows, weights: Weights): Promise<FloatArray>;
+  /**
+   * The program's output, [windows × tokens, columns out], in the engine's precision; written to `room`, and that
+   * returned, where it is given and fits. `room` may not be x's own memory.
+   */
+  run(x: Rows, weights: Weights, room?: FloatArray): Promise<FloatArray>;
   /**
    * Runs the program as far as its last linear's input and sums what was asked over all rows: for each distinct
    * input (numbered as in `describe`) Σ x_j², [in], or Σ x xᵀ, [in, in]. Activations themselves stay inside.

@@ -45,9 +45,23 @@ export async function embedWindows(
   return batches;
 }
 
-/** Replaces a batch's hidden states by a block's output. */
-export async function propagate(executable: Executable, batch: Batch, weights: Weights): Promise<void> {
-  batch.hidden = await executable.run(asRows(batch), weights);
+/**
+ * Replaces the hidden states of every batch by a block's output. One spare piece of memory goes round: each batch's old
+ * states become the room for the next one's new ones.
+ */
+export async function propagate(
+  executable: Executable,
+  batches: readonly Batch[],
+  weights: Weights,
+  onBatch: (batch: Batch) => void,
+): Promise<void> {
+  let spare: FloatArray | undefined;
+  for (const batch of batches) {
+    const output = await executable.run(asRows(batch), weights, spare);
+    spare = batch.hidden;
+    batch.hidden = output;
+    onBatch(batch);
+  }
 }
 
 /** A batch as an engine's input. */

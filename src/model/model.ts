@@ -37,7 +37,8 @@ export interface Model {
   /** The token embeddings of ids, [ids.length, hidden]. Throws InputError for an id outside the vocabulary. */
   embed(ids: Int32Array): Promise<Float32Array>;
   layerWeights(layer: Layer): Promise<Map<string, Float32Array>>;
-  headWeights(): Promise<Weights>;
+  /** The head's weights; those that equal the ones in `alike` are shared with it rather than held twice. */
+  headWeights(alike?: Weights): Promise<Weights>;
 }
 
 /** Tensor name by parameter name. */
@@ -82,7 +83,7 @@ export function openModel(checkpoint: Checkpoint): Model {
     layers,
     embed: (ids) => checkpoint.readRows(embedding, ids),
     layerWeights: (layer) => readAll(checkpoint, names[layer.index]!),
-    headWeights: () => readAll(checkpoint, headNames),
+    headWeights: (alike) => readAll(checkpoint, headNames, alike),
   };
 }
 
@@ -129,8 +130,28 @@ function expectTensor(checkpoint: Checkpoint, name: string, shape: readonly numb
   }
 }
 
-async function readAll(checkpoint: Checkpoint, names: Names): Promise<Map<string, Float32Array>> {
+async function readAll(checkpoint: Checkpoint, names: Names, alike?: Weights): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
-  for (const [name, tensor] of names) weights.set(name, await checkpoint.read(tensor));
+  for (const [name, tensor] of names) {
+    const known = alike?.get(name);
+    const shared = known && (await holds(checkpoint, tensor, known));
+    weights.set(name, shared ? known : await checkpoint.read(tensor));
+  }
   return weights;
+}
+
+/** Rows that are compared at once. */
+const COMPARED_ROWS = 1024;
+
+/** Whether a matrix of the checkpoint has these very values; read a few rows at a time, so that it never lies there twice. */
+async function holds(checkpoint: Checkpoint, tensor: string, values: Float32Array): Promise<boolean> {
+  const [rows = 0, columns = 0] = checkpoint.tensors.get(tensor)!.shape;
+  if (rows * columns !== values.length) return false;
+  for (let row = 0; row < rows; row += COMPARED_ROWS) {
+    const some = Int32Array.from({ length: Math.min(COMPARED_ROWS, rows - row) }, (_, i) => row + i);
+    const part = await checkpoint.readRows(tensor, some);
+    const from = row * columns;
+    for (let i = 0; i < part.length; i++) if (part[i] !== values[from + i]) return false;
+  }
+  return true;
 }

