@@ -1,6 +1,6 @@
 import type { FloatArray } from "../tensor/matrix.js";
-import { divergences } from "./divergence.js";
-import { findTop, lossOf, softmax, TOP, topTokens } from "./softmax.js";
+import { fastestArithmetic } from "./kernel.js";
+import { lossOf, TOP } from "./softmax.js";
 
 /** Figures of one model's scored positions, a column each. */
 export interface LossFigures {
@@ -62,7 +62,8 @@ export function positionFigures(positions: number): PositionFigures {
 
 /**
  * Compares both models' next-token distributions at every position: logits [positions, vocabulary] in, rows
- * [at, at + positions) of `out` written. All arithmetic is float64 whatever the logits' precision.
+ * [at, at + positions) of `out` written. All arithmetic is float64 whatever the logits' precision,
+ * by the fastest implementation here unless another is given.
  * Throws RangeError when sizes do not fit or a target is outside the vocabulary.
  */
 export function comparePositions(
@@ -72,23 +73,21 @@ export function comparePositions(
   targets: Int32Array,
   out: PositionFigures,
   at: number,
+  createArithmetic = fastestArithmetic,
 ): void {
   checkSizes(base, vocabulary, targets, out, at);
   checkSizes(other, vocabulary, targets, out, at);
-  const topBase = topTokens();
-  const top = topTokens();
-  const e = new Float64Array(vocabulary);
-  const f = new Float64Array(vocabulary);
+  const arithmetic = createArithmetic(vocabulary);
   for (let position = 0; position < targets.length; position++) {
     const row = at + position;
     const begin = position * vocabulary;
-    if (!findTop(base, begin, vocabulary, topBase) || !findTop(other, begin, vocabulary, top)) {
+    const p = arithmetic.softmax(0, base, begin);
+    const q = p && arithmetic.softmax(1, other, begin);
+    if (!p || !q) {
       markUndefined(out, row);
       continue;
     }
-    const p = softmax(base, begin, vocabulary, topBase, e);
-    const q = softmax(other, begin, vocabulary, top, f);
-    const { jsd, kl, klReverse, totalVariation } = divergences(p, q, vocabulary);
+    const { jsd, kl, klReverse, totalVariation } = arithmetic.divergences(p, q);
     const target = targets[position]!;
     const lossBase = lossOf(p, target);
     const loss = lossOf(q, target);
@@ -99,10 +98,10 @@ export function comparePositions(
     out.kl[row] = kl;
     out.klReverse[row] = klReverse;
     out.totalVariation[row] = totalVariation;
-    out.top1Base[row] = topBase.ids[0]!;
-    out.top1[row] = top.ids[0]!;
-    out.sameTop1[row] = topBase.ids[0] === top.ids[0] ? 1 : 0;
-    out.top5Overlap[row] = overlap(topBase.ids, top.ids);
+    out.top1Base[row] = p.top.ids[0]!;
+    out.top1[row] = q.top.ids[0]!;
+    out.sameTop1[row] = p.top.ids[0] === q.top.ids[0] ? 1 : 0;
+    out.top5Overlap[row] = overlap(p.top.ids, q.top.ids);
     out.topConfidence[row] = 1 / p.sum;
     out.targetProbabilityBase[row] = Math.exp(-lossBase);
     out.targetProbability[row] = Math.exp(-loss);
@@ -119,17 +118,15 @@ export function lossOfPositions(
   targets: Int32Array,
   out: LossFigures,
   at: number,
+  createArithmetic = fastestArithmetic,
 ): void {
   checkSizes(logits, vocabulary, targets, out, at);
-  const top = topTokens();
-  const exponentials = new Float64Array(vocabulary);
+  const arithmetic = createArithmetic(vocabulary);
   for (let position = 0; position < targets.length; position++) {
     const begin = position * vocabulary;
-    const finite = findTop(logits, begin, vocabulary, top);
-    out.finite[at + position] = finite ? 1 : 0;
-    out.loss[at + position] = finite
-      ? lossOf(softmax(logits, begin, vocabulary, top, exponentials), targets[position]!)
-      : Number.NaN;
+    const distribution = arithmetic.softmax(0, logits, begin);
+    out.finite[at + position] = distribution ? 1 : 0;
+    out.loss[at + position] = distribution ? lossOf(distribution, targets[position]!) : Number.NaN;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Softmax } from "./softmax.js";
 
 /** JSD, KL(P‖Q) and KL(Q‖P) in nats, and total variation. */
-interface Divergences {
+export interface Divergences {
   readonly jsd: number;
   readonly kl: number;
   readonly klReverse: number;

@@ -114,6 +114,6 @@ export function softmax(
 }
 
 /** Negative log-probability of a token, nats. */
-export function lossOf(distribution: Softmax, token: number): number {
+export function lossOf(distribution: Omit<Softmax, "exponentials">, token: number): number {
   return distribution.lnSum - (distribution.logits[distribution.begin + token]! - distribution.largest);
 }

@@ -1,15 +1,17 @@
 // AssemblyScript, compiled to WebAssembly by `npm run build`: the loops over the vocabulary of softmax.ts and divergence.ts, two
-// tokens at a time. Those two files are the specification and hold the derivations; what differs is said here.
+// tokens at a time. Those two files are the specification and have the derivations; what differs from them:
 //
-// - exp: 2^(k/1024) from a table and a cubic for the rest; relative error below 4e-16. Below exp(-708) it is 0, as there.
-// - Divergences: the closed forms from |x| = 1/32 on, the series below. At 1/32 the closed forms' rounding is 2e-12 of a
-//   term, and falls with x²; the series' truncation is below 1e-13 of a term.
-// - artanh: a polynomial through the Chebyshev points of the interval that is needed, error 2e-16 of ln(max/m).
-// - Each sum is kept as two: of the even and of the odd tokens. All arithmetic is float64 also where logits are float32, and the
-//   order of operations is the same for either precision and for either model, so that figures of equal numbers are equal.
+// - exp is 2^(k/1024) from a table times a cubic; relative error below 4e-16. Below exp(-708) it is 0, as there.
+// - Divergences: the closed forms from |x| = 1/32 on, the series below, both where two tokens disagree. The closed forms'
+//   rounding is at most 2e-12 of a token's term, at 1/32; the series leave out 5e-14 of it.
+// - artanh is a polynomial through Chebyshev points of the interval that y can be in, error 2e-16 of 4 artanh y.
+// - Each sum is kept as two, of the even and of the odd tokens. The order of operations is the same for either model and for
+//   float32 and float64 logits, so that equal numbers give equal figures.
+// - Terms of tokens with p + q < 1e-290 are not left out but as good as 0; rounding may make them negative, so the caller
+//   takes no sum below 0.
 //
-// The caller (../kernel.ts) lays out the memory from `heap` on: rows of logits with room for one more, rows of exponentials of
-// an even length. Addresses are in bytes, T is f32 or f64, `single` says which.
+// The caller (../kernel.ts) lays out the memory from `heap` on: rows of logits with a 0 after the last, and rows
+// of exponentials with room for one more. Addresses are in bytes; T is f32 or f64, and `single` says which.
 
 /** What the caller may write to begins here. */
 export const heap: usize = __heap_base;
@@ -25,7 +27,7 @@ export const sums: usize = memory.data(4 * 8, 16);
 let fifth: f64 = 0;
 
 function largestLogit<T>(): T {
-  return (sizeof<T>() == 4 ? f32.MAX_VALUE : 1e300) as T;
+  return (sizeof<T>() === 4 ? f32.MAX_VALUE : 1e300) as T;
 }
 
 /** Finds the five largest; false when a logit is NaN, infinite, or beyond ±1e300. */
@@ -89,6 +91,7 @@ const STEP_HIGH: f64 = 0.6931471803691238 / STEPS;
 const STEP_LOW: f64 = 1.9082149292705877e-10 / STEPS;
 /** Added to a small number it leaves that number, rounded to an integer, in the lowest bits. */
 const ROUND: f64 = 6755399441055744;
+const SMALLEST_EXPONENT: f64 = -708;
 /** The bits of 2^(k/1024) for k in [0, 1024), less k << 42: exp below adds that again. */
 const table: usize = memory.data(STEPS * 8, 16);
 for (let k = 0; k < STEPS; k++) {
@@ -101,33 +104,25 @@ function exp(x: v128): v128 {
   const k = f64x2.sub(rounded, f64x2.splat(ROUND));
   const high = f64x2.sub(x, f64x2.mul(k, f64x2.splat(STEP_HIGH)));
   const r = f64x2.sub(high, f64x2.mul(k, f64x2.splat(STEP_LOW)));
-  // r⁴/24 is below 6e-16; its best multiple of r² is in the coefficient of r², and 1e-16 is left.
+  // 1 + r + r²/2 + r³/6; r⁴/24 is below 6e-16, its best multiple of r² is added to the coefficient of r², and 1e-16 is left.
   const square = f64x2.add(f64x2.splat(0.5000000039539765), f64x2.mul(r, f64x2.splat(1.0 / 6)));
   const beyond1 = f64x2.add(r, f64x2.mul(f64x2.mul(r, r), square));
-  // k mod 1024, times 8 bytes, in each lane.
+  // k mod 1024 in bytes of the table; k's bits from the tenth on go to the exponent.
   const offsets = v128.and(i64x2.shl(rounded, 3), i64x2.splat((STEPS - 1) << 3));
-  const first = v128.load64_zero(table + i32x4.extract_lane(offsets, 0));
-  const bits = v128.load_lane<u64>(table + i32x4.extract_lane(offsets, 2), first, 1);
-  // k's bits from the tenth on are the exponent.
-  const scale = i64x2.add(bits, i64x2.shl(rounded, 42));
+  const first = v128.load64_zero(i32x4.extract_lane(offsets, 0), table);
+  const both = v128.load_lane<u64>(i32x4.extract_lane(offsets, 2), first, 1, table);
+  const scale = i64x2.add(both, i64x2.shl(rounded, 42));
   const result = f64x2.add(scale, f64x2.mul(scale, beyond1));
-  return v128.and(result, f64x2.gt(x, f64x2.splat(-708)));
+  return v128.and(result, f64x2.gt(x, f64x2.splat(SMALLEST_EXPONENT)));
 }
 
 /** Two logits as float64. */
 function two<T>(row: usize, i: usize): v128 {
-  return sizeof<T>() == 4 ? f64x2.promote_low_f32x4(v128.load64_zero(row + i * 4)) : v128.load(row + i * 8);
+  return sizeof<T>() === 4 ? f64x2.promote_low_f32x4(v128.load64_zero(row + i * 4)) : v128.load(row + i * 8);
 }
 
 /** Writes exp(logit - largest) and returns their sum without that of token `first`, which has the largest logit. */
-export function exponentials(
-  row: usize,
-  vocabulary: i32,
-  single: bool,
-  first: i32,
-  largest: f64,
-  out: usize,
-): f64 {
+export function exponentials(row: usize, vocabulary: i32, single: bool, first: i32, largest: f64, out: usize): f64 {
   return single
     ? exponentialsOf<f32>(row, vocabulary, first, largest, out)
     : exponentialsOf<f64>(row, vocabulary, first, largest, out);
@@ -145,7 +140,7 @@ function exponentialsOf<T>(row: usize, vocabulary: i32, first: i32, largest: f64
     v128.store(out + i * 8, e);
     sum = f64x2.add(sum, e);
   }
-  // The token after the last keeps exponential 0 and may now have any logit.
+  // So the token after the last has exponential 0 and, where the vocabulary is odd, adds nothing to the divergences.
   store<T>(afterLast, 0 as T);
   store<T>(atFirst, largest as T);
   store<f64>(out + (first as usize) * 8, 1);
@@ -168,8 +163,21 @@ export function divergences(
   else divergencesOf<f64>(rowP, rowQ, vocabulary, exponentialsP, exponentialsQ, scaleP, scaleQ, shift);
 }
 
-const SERIES_BELOW: f64 = 1.0 / 32;
-const NO_PROBABILITY: f64 = 1e-290;
+// Constants of a loop that has more of them than there are registers. From memory each is one instruction; V8 makes a literal
+// that it cannot keep anew in every round, by three.
+const SERIES_BELOW = memory.data<f64>([1.0 / 32]);
+const NO_PROBABILITY = memory.data<f64>([1e-290]);
+const SQRT2 = memory.data<f64>([Math.SQRT2]);
+const LN2 = memory.data<f64>([Math.LN2]);
+/** The series of divergence.ts in powers of w = x²: (cosh x - 1) / w, (sinh x - x) / (x w), and four times JSD's over w. */
+const EVEN = memory.data<f64>([1.0 / 2, 1.0 / 24, 1.0 / 720]);
+const ODD = memory.data<f64>([1.0 / 6, 1.0 / 120, 1.0 / 5040]);
+const JSD4 = memory.data<f64>([1.0 / 4, -1.0 / 32, 1.0 / 288, -17.0 / 46080]);
+/** 4 artanh(y) / y in powers of y². */
+const ARTANH4 = memory.data<f64>([
+  4.000000000000001, 1.3333333333310584, 0.8000000012348323, 0.5714283204221534, 0.4444686909503581, 0.3624386886243043,
+  0.33675319941360976,
+]);
 
 function divergencesOf<T>(
   rowP: usize,
@@ -194,34 +202,31 @@ function divergencesOf<T>(
     const gap = f64x2.abs(signed);
     const size = f64x2.abs(x);
     difference = f64x2.add(difference, gap);
-    const small = f64x2.lt(size, f64x2.splat(SERIES_BELOW));
+    const small = f64x2.lt(size, constant(SERIES_BELOW));
     const which = i64x2.bitmask(small);
     let termKl = f64x2.splat(0);
     let termKlReverse = f64x2.splat(0);
     let termJsd4 = f64x2.splat(0);
-    if (which != 3) {
+    if (which !== 3) {
       termKl = f64x2.sub(f64x2.mul(p, x), signed);
       termKlReverse = f64x2.sub(signed, f64x2.mul(q, x));
       const twiceLarger = f64x2.add(sum, gap);
-      const root = f64x2.mul(sum, f64x2.splat(1.4142135623730951));
-      // Where p and q are (nearly) 0, so is the numerator, and the term.
-      const divisor = f64x2.pmax(f64x2.add(twiceLarger, root), f64x2.splat(NO_PROBABILITY));
+      const root = f64x2.mul(sum, constant(SQRT2));
+      // p and q that are both (nearly) 0 must not make it 0/0.
+      const divisor = f64x2.pmax(f64x2.add(twiceLarger, root), constant(NO_PROBABILITY));
       const y = f64x2.div(f64x2.sub(twiceLarger, root), divisor);
       termJsd4 = f64x2.sub(
-        f64x2.mul(sum, f64x2.add(f64x2.splat(0.6931471805599453), f64x2.mul(y, artanh4(f64x2.mul(y, y))))),
+        f64x2.mul(sum, f64x2.add(constant(LN2), f64x2.mul(y, artanh4(f64x2.mul(y, y))))),
         f64x2.mul(f64x2.sub(sum, gap), size),
       );
     }
-    if (which != 0) {
+    if (which !== 0) {
       const w = f64x2.mul(x, x);
-      const even = f64x2.mul(w, series3(w, 1.0 / 2, 1.0 / 24, 1.0 / 720));
-      const odd = f64x2.mul(f64x2.mul(x, w), series3(w, 1.0 / 6, 1.0 / 120, 1.0 / 5040));
-      const inner = f64x2.sub(f64x2.splat(1.0 / 288), f64x2.mul(w, f64x2.splat(17.0 / 46080)));
-      const middle = f64x2.sub(f64x2.splat(1.0 / 32), f64x2.mul(w, inner));
-      const outer = f64x2.sub(f64x2.splat(1.0 / 4), f64x2.mul(w, middle));
+      const even = f64x2.mul(w, quadratic(w, EVEN));
+      const odd = f64x2.mul(f64x2.mul(x, w), quadratic(w, ODD));
       termKl = v128.bitselect(f64x2.mul(p, f64x2.sub(even, odd)), termKl, small);
       termKlReverse = v128.bitselect(f64x2.mul(q, f64x2.add(even, odd)), termKlReverse, small);
-      termJsd4 = v128.bitselect(f64x2.mul(sum, f64x2.mul(w, outer)), termJsd4, small);
+      termJsd4 = v128.bitselect(f64x2.mul(sum, f64x2.mul(w, cubic(w, JSD4))), termJsd4, small);
     }
     kl = f64x2.add(kl, termKl);
     klReverse = f64x2.add(klReverse, termKlReverse);
@@ -233,16 +238,30 @@ function divergencesOf<T>(
   store<f64>(sums, f64x2.extract_lane(difference, 0) + f64x2.extract_lane(difference, 1), 24);
 }
 
-/** a + b w + c w² */
-function series3(w: v128, a: f64, b: f64, c: f64): v128 {
-  return f64x2.add(f64x2.splat(a), f64x2.mul(w, f64x2.add(f64x2.splat(b), f64x2.mul(w, f64x2.splat(c)))));
+/** Both lanes of a constant. */
+function constant(at: usize, offset: usize = 0): v128 {
+  return v128.load_splat<u64>(at + offset);
 }
 
-/** 4 artanh(y) / y of w = y², |y| <= 3 - 2√2. */
+/** a + b w, a and b at `at`. */
+function linear(w: v128, at: usize): v128 {
+  return f64x2.add(constant(at), f64x2.mul(w, constant(at, 8)));
+}
+
+/** a + b w + c w² */
+function quadratic(w: v128, at: usize): v128 {
+  return f64x2.add(constant(at), f64x2.mul(w, linear(w, at + 8)));
+}
+
+/** a + b w + c w² + d w³ */
+function cubic(w: v128, at: usize): v128 {
+  return f64x2.add(constant(at), f64x2.mul(w, quadratic(w, at + 8)));
+}
+
+/** 4 artanh(y) / y for w = y². In few steps that wait for each other. */
 function artanh4(w: v128): v128 {
   const w2 = f64x2.mul(w, w);
-  const low = series3(w, 4.000000000000001, 1.3333333333310584, 0.8000000012348323);
-  const high = series3(w, 0.5714283204221534, 0.4444686909503581, 0.3624386886243043);
-  const highest = f64x2.add(high, f64x2.mul(f64x2.mul(w, w2), f64x2.splat(0.33675319941360976)));
-  return f64x2.add(low, f64x2.mul(f64x2.mul(w, w2), highest));
+  const low = f64x2.add(linear(w, ARTANH4), f64x2.mul(w2, linear(w, ARTANH4 + 16)));
+  const high = f64x2.add(linear(w, ARTANH4 + 32), f64x2.mul(w2, constant(ARTANH4, 48)));
+  return f64x2.add(low, f64x2.mul(f64x2.mul(w2, w2), high));
 }
