@@ -34,8 +34,16 @@ export async function observe(
     const seen = { windows, tokens };
     if (what === "squaredNorms") return { ...seen, squaredNorms: sum };
     const size = Math.sqrt(sum.length);
+    mirror(sum, size);
     return { ...seen, gram: { rows: size, columns: size, data: sum } };
   });
+}
+
+/** Copies the lower triangle over the upper one. */
+function mirror(matrix: Float64Array, size: number): void {
+  for (let i = 0; i < size; i++) {
+    for (let j = 0; j < i; j++) matrix[j * size + i] = matrix[i * size + j]!;
+  }
 }
 
 function accumulate(sum: Float64Array, part: FloatArray): void {

@@ -23,7 +23,8 @@ export interface Executable {
   run(x: Rows, weights: Weights, room?: FloatArray): Promise<FloatArray>;
   /**
    * Runs the program as far as its last linear's input and sums what was asked over all rows: for each distinct
-   * input (numbered as in `describe`) Σ x_j², [in], or Σ x xᵀ, [in, in]. Activations themselves stay inside.
+   * input (numbered as in `describe`) Σ x_j², [in], or the lower triangle of Σ x xᵀ, [in, in]; what stands above its
+   * diagonal means nothing. Activations themselves stay inside.
    */
   observe(x: Rows, weights: Weights, what: Observable): Promise<readonly FloatArray[]>;
 }

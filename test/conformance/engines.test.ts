@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/open.js";
 import type { Engine } from "../../src/engine/engine.js";
+import type { Program } from "../../src/engine/operations.js";
 import { createEngine, engines } from "../../src/engine/registry.js";
 import { families } from "../../src/model/families/registry.js";
 import { type Model, openModel } from "../../src/model/model.js";
@@ -38,6 +39,34 @@ describe("tiny models against transformers' logits", () => {
       });
     });
   }
+});
+
+describe("statistics of a linear's input are the sums over its rows", () => {
+  const size = 600; // above what is cut into bands
+  const rows = 70; // no multiple of what is summed at once
+  const data = Float32Array.from({ length: rows * size }, (_, i) => Math.sin(i * i) * (1 + (i % 7)));
+  const linear = { name: "wide", in: size, out: 2, bias: false };
+  const program: Program = { key: "wide", columns: { in: size, out: 2 }, build: (g, x) => g.linear(x, linear) };
+  const weights = new Map([["wide.weight", new Float32Array(2 * size)]]);
+  const column = (j: number) => Float64Array.from({ length: rows }, (_, row) => data[row * size + j]!);
+  const product = (i: number, j: number) => column(i).reduce((sum, value, row) => sum + value * column(j)[row]!, 0);
+
+  it.each(engines.map(({ name }) => name))("%s", async (name) => {
+    const engine = createEngine(name);
+    try {
+      const executable = await engine.compile(program);
+      const x = { data, windows: 2, tokens: rows / 2 };
+      const [squares, ...others] = await executable.observe(x, weights, "squaredNorms");
+      const [gram] = await executable.observe(x, weights, "gram");
+      expect(others).toHaveLength(0);
+      for (let i = 0; i < size; i += 13) {
+        expect(squares![i]! / product(i, i)).toBeCloseTo(1, 6);
+        for (let j = 0; j <= i; j += 17) expect(Math.abs(gram![i * size + j]! - product(i, j))).toBeLessThan(2e-3);
+      }
+    } finally {
+      await engine.dispose();
+    }
+  });
 });
 
 describe("windows longer than any chunk of attention, against the reference engine", () => {

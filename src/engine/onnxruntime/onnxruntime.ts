@@ -5,6 +5,7 @@ import { describe } from "../describe.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import { type Program, ropeAngle } from "../operations.js";
 import { attentionTables, chunksOf } from "./attention.js";
+import { assemble } from "./gram.js";
 import { encodeModel, type Graph } from "./onnx.js";
 import { GROUPS, OUTPUT, observedName, type Traced, trace } from "./trace.js";
 
@@ -84,7 +85,9 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
     async observe(x, weights, what) {
       const { traced, session } = prepare(x, what);
       const outputs = await (await session).run(feeder(traced, x, weights));
-      return inputs.map((_, i) => outputs[observedName(i)]!.data as FloatArray);
+      return inputs.map((size, i) =>
+        what === "gram" ? assemble(outputs, i, size) : (outputs[observedName(i)]!.data as FloatArray),
+      );
     },
   };
 }

@@ -2,6 +2,7 @@ import { describe } from "../describe.js";
 import type { Observable } from "../engine.js";
 import type { Builder, Program } from "../operations.js";
 import { attentionInputs, attentionNames, type SlidingWindow } from "./attention.js";
+import { bandName, bandsOf } from "./gram.js";
 import { type Attribute, type Constant, type Graph, type Node, ONNX_TYPE, type Value } from "./onnx.js";
 
 /**
@@ -22,7 +23,7 @@ export const OUTPUT = "y";
 /** An input of graphs that sum squares: [groups, rows a group], whose product is the number of rows. */
 export const GROUPS = "groups";
 
-/** The name of the statistic of a linear input: [in] or [in, in]. */
+/** The name of the sum of squares of a linear input, [in]. */
 export const observedName = (input: number): string => `observed.${input}`;
 
 /**
@@ -123,17 +124,29 @@ export function trace(program: Program, chunks: number, observe?: Observable): T
     return node("Cast", [sums], { to: ONNX_TYPE.double });
   };
 
+  const gramBands = (edge: string, input: number, size: number): Value[] => {
+    const bands = bandsOf(size);
+    const columns = bands.map((_, band) => `${edge}.columns.${band}`);
+    const sizes = integers(...bands.map(({ from, to }) => to - from));
+    nodes.push({ op: "Split", inputs: [edge, sizes], outputs: columns, attributes: { axis: 1 } });
+    return bands.map(({ from, to }, band) => {
+      const products = columns.slice(0, band + 1).map((left) => node("Gemm", [columns[band]!, left], { transA: 1 }));
+      const name = bandName(input, band);
+      nodes.push({ op: "Concat", inputs: products, outputs: [name], attributes: { axis: 1 } });
+      return { name, type: "float", shape: [to - from, to] };
+    });
+  };
+
   const result = program.build(builder, rows("x", program.columns.in));
   const tables = new Map([...attentions].flatMap((kind) => attentionInputs(kind, chunks)).map((v) => [v.name, v]));
   inputs.push(...tables.values());
   const outputs: Value[] = [];
   if (observe) {
     for (const [i, size] of describe(program).inputs.entries()) {
-      const name = observedName(i);
       if (observe === "gram") {
-        nodes.push({ op: "Gemm", inputs: [observed[i]!, observed[i]!], outputs: [name], attributes: { transA: 1 } });
-        outputs.push({ name, type: "float", shape: [size, size] });
+        outputs.push(...gramBands(observed[i]!, i, size));
       } else {
+        const name = observedName(i);
         nodes.push({
           op: "ReduceSum",
           inputs: [partialSums(observed[i]!, size), integers(0)],

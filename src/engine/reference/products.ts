@@ -46,7 +46,7 @@ export function squaredNorms(x: FloatArray, columns: number): Float64Array {
   return sums;
 }
 
-/** Σ over rows of x xᵀ, [columns, columns], symmetric. */
+/** The lower triangle of Σ over rows of x xᵀ, [columns, columns]. */
 export function gram(x: FloatArray, columns: number): Float64Array {
   const sums = new Float64Array(columns * columns);
   for (let from = 0; from < x.length; from += columns) {
@@ -54,9 +54,6 @@ export function gram(x: FloatArray, columns: number): Float64Array {
       const value = x[from + i]!;
       for (let j = 0; j <= i; j++) sums[i * columns + j]! += value * x[from + j]!;
     }
-  }
-  for (let i = 0; i < columns; i++) {
-    for (let j = 0; j < i; j++) sums[j * columns + i] = sums[i * columns + j]!;
   }
   return sums;
 }
