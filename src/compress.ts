@@ -6,7 +6,7 @@ import { createCheckpointWriter } from "./checkpoint/write.js";
 import type { Engine } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { RunError, throwIfAborted } from "./errors.js";
-import type { Method, Statistics, Target } from "./methods/method.js";
+import { createShared, type Method, type MethodContext, type Statistics, type Target } from "./methods/method.js";
 import { findMethod, parseMethodOptions } from "./methods/registry.js";
 import { checkTarget, countZeros, parseTarget } from "./methods/target.js";
 import { type Batch, embedWindows, propagate } from "./model/batches.js";
@@ -90,7 +90,7 @@ export async function compress(options: CompressOptions): Promise<CompressResult
     };
     throwIfAborted(signal);
     const files = { "pare.json": `${JSON.stringify(record, null, 2)}\n`, "README.md": modelCard(record) };
-    await watch.time("write", () => finish(files));
+    await watch.time("write", () => finish(files, signal));
     const { sparsity } = record.result;
     return { output: options.output, sparsity, sites, calibration: record.calibration, seconds: watch.seconds };
   } finally {
@@ -134,13 +134,16 @@ async function compressLayers(
     if (method.needs !== "nothing" && sites.length > 0) {
       const { needs } = method;
       statistics = await watch.time("calibrate", () =>
-        observe(executable, batches, weights, needs, progress.windows, signal),
+        observe(executable, layer.program, batches, weights, needs, progress.windows, signal),
       );
     }
+    const shared = createShared();
     for (const site of sites) {
       throwIfAborted(signal);
       const weight = weights.get(`${site.local}.weight`)!;
-      const compressed = await watch.time("compress", () => compressSite(plan, site, weight, statistics[site.input]));
+      const compressed = await watch.time("compress", () =>
+        compressSite(plan, shared, site, weight, statistics[site.input]),
+      );
       weights.set(`${site.local}.weight`, compressed);
       results[site.name] = { zeros: countZeros(compressed), size: compressed.length };
       await watch.time("write", () => plan.writer.write(site.tensor, compressed));
@@ -161,6 +164,7 @@ async function compressLayers(
 /** One site through the method, rounded to the dtype it will be stored in, so that what follows sees what is saved. */
 async function compressSite(
   { model, method, methodOptions, target, engine, onProgress }: Plan,
+  shared: MethodContext["shared"],
   site: Site,
   weight: Float32Array,
   statistics: Statistics | undefined,
@@ -169,7 +173,7 @@ async function compressSite(
   const warn = (message: string) => onProgress({ kind: "warning", message: `${site.name}: ${message}` });
   const none: Statistics = { windows: 0, tokens: 0 };
   try {
-    const context = { multiply: engine.multiply, warn };
+    const context = { multiply: engine.multiply, warn, shared };
     const compressed = await method.compress(matrix, statistics ?? none, target, methodOptions, context);
     const { dtype } = model.checkpoint.tensors.get(site.tensor)!;
     return isFloatDType(dtype) && dtype !== "F32" ? widen(narrow(compressed.data, dtype), dtype) : compressed.data;

@@ -22,11 +22,11 @@ export interface Executable {
    */
   run(x: Rows, weights: Weights, room?: FloatArray): Promise<FloatArray>;
   /**
-   * Runs the program as far as its last linear's input and sums what was asked over all rows: for each distinct
-   * input (numbered as in `describe`) Σ x_j², [in], or the lower triangle of Σ x xᵀ, [in, in]; what stands above its
-   * diagonal means nothing. Activations themselves stay inside.
+   * Runs the program as far as its last linear's input and adds what was asked, over all rows, to `sums`, one for each
+   * distinct input (numbered as in `describe`): Σ x_j² to [in], or the lower triangle of Σ x xᵀ to [in, in], whose rest is
+   * left as it is. A run is summed in the engine's precision, runs in float64. Activations themselves stay inside.
    */
-  observe(x: Rows, weights: Weights, what: Observable): Promise<readonly FloatArray[]>;
+  observe(x: Rows, weights: Weights, what: Observable, sums: readonly Float64Array[]): Promise<void>;
 }
 
 /** Who computes. Created by a factory in the registry, disposed by who created it. */

@@ -20,6 +20,8 @@ export type Target =
 /** What a method may use besides its arguments. */
 export interface MethodContext {
   readonly multiply: Multiply;
+  /** What `compute` gives, computed once for all sites that share these statistics (q, k and v; gate and up). */
+  readonly shared: <T>(statistics: Statistics, compute: () => Promise<T>) => Promise<T>;
   /** One line for the user; the layer loop adds layer and site. */
   readonly warn: (message: string) => void;
 }
@@ -43,4 +45,14 @@ export interface Method<Options = unknown> {
     options: Options,
     context: MethodContext,
   ): Promise<Matrix<Float32Array>>;
+}
+
+/** What `MethodContext.shared` is within one layer. */
+export function createShared(): MethodContext["shared"] {
+  const results = new Map<Statistics, Promise<unknown>>();
+  return <T>(statistics: Statistics, compute: () => Promise<T>) => {
+    const known = results.get(statistics) ?? compute();
+    results.set(statistics, known);
+    return known as Promise<T>;
+  };
 }

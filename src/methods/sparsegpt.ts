@@ -40,7 +40,8 @@ export const sparsegpt: Method<z.infer<typeof options>> = {
     checkGram(statistics, weight.columns);
     const { rows, columns } = weight;
     if (target.kind === "unstructured" && target.sparsity === 0) return { rows, columns, data: weight.data.slice() };
-    const u = await inverseFactor(statistics.gram, statistics.windows, damping, context);
+    const { gram, windows } = statistics;
+    const u = await context.shared(statistics, () => inverseFactor(gram, windows, damping, context));
     const dead = deadInputs(statistics.gram);
     const result = new Float32Array(rows * columns);
     // Errors of the columns done, transposed: [columns, rows], so that those of the first `begin` are one piece of memory.

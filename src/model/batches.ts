@@ -3,7 +3,7 @@ import type { FloatArray } from "../tensor/matrix.js";
 import type { Model } from "./model.js";
 
 /** Tokens that go through a block in one run: enough to keep the matrix products busy, few enough to stay in caches. */
-const BATCH_TOKENS = 2048;
+const BATCH_TOKENS = 1024;
 
 /** Windows of one length that run together, with their hidden states, which every block replaces. */
 export interface Batch {

@@ -20,8 +20,8 @@ export type Score = (logits: readonly FloatArray[], targets: Int32Array, from: n
 
 /** Hidden states of all streams stay below this; more windows go through the models in several groups. */
 const HIDDEN_BYTES = 2 ** 28;
-/** Logits of one model computed at once: some tens of MB. */
-const LOGITS = 2 ** 23;
+/** Logits of one model computed at once: 16 MiB in float32. */
+const LOGITS = 2 ** 22;
 
 /** Positions that windows have a next token for: length - 1 of each. */
 export function scoredPositions(windows: readonly Int32Array[]): number {

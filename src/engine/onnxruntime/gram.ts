@@ -1,4 +1,4 @@
-import type { InferenceSession } from "onnxruntime-node";
+import { Tensor } from "onnxruntime-node";
 
 /**
  * The lower triangle of Σ x xᵀ in bands of rows: band r is its product with the bands up to its own, and what lies right
@@ -23,12 +23,27 @@ export function bandsOf(size: number): Band[] {
 /** The graph output of a linear input's band, [to - from, to]. */
 export const bandName = (input: number, band: number): string => `gram.${input}.${band}`;
 
-/** The Gram matrix [size, size] of a linear input; only its lower triangle holds anything. */
-export function assemble(outputs: InferenceSession.ReturnType, input: number, size: number): Float32Array {
-  const gram = new Float32Array(size * size);
+/** Room for the bands of a linear input. */
+export function bandTensors(input: number, size: number): Record<string, Tensor> {
+  const tensors: Record<string, Tensor> = {};
   for (const [index, { from, to }] of bandsOf(size).entries()) {
-    const rows = outputs[bandName(input, index)]!.data as Float32Array;
-    for (let row = from; row < to; row++) gram.set(rows.subarray((row - from) * to, (row - from + 1) * to), row * size);
+    tensors[bandName(input, index)] = new Tensor("float32", new Float32Array((to - from) * to), [to - from, to]);
   }
-  return gram;
+  return tensors;
+}
+
+/** Adds the bands of a linear input to the lower triangle of `sum`, [size, size]. */
+export function addBands(
+  sum: Float64Array,
+  tensors: Readonly<Record<string, Tensor>>,
+  input: number,
+  size: number,
+): void {
+  for (const [index, { from, to }] of bandsOf(size).entries()) {
+    const rows = tensors[bandName(input, index)]!.data as Float32Array;
+    for (let row = from; row < to; row++) {
+      const band = (row - from) * to;
+      for (let column = 0; column <= row; column++) sum[row * size + column]! += rows[band + column]!;
+    }
+  }
 }

@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
-import type { FloatArray, Matrix } from "../../tensor/matrix.js";
+import type { Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import { type Program, ropeAngle } from "../operations.js";
 import { attentionTables, chunksOf } from "./attention.js";
-import { assemble } from "./gram.js";
+import { addBands, bandTensors } from "./gram.js";
 import { encodeModel, type Graph } from "./onnx.js";
 import { GROUPS, OUTPUT, observedName, type Traced, trace } from "./trace.js";
 
@@ -59,6 +59,7 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
   const { inputs } = describe(program);
   const graphs = new Map<string, { traced: Traced; session: Promise<InferenceSession> }>();
   const feeder = createFeeder(program);
+  let grams: Record<string, Tensor> | undefined; // the same memory for every run
   const attends = trace(program, 1).attentions.length > 0;
   const prepare = ({ tokens }: Rows, observed?: Observable) => {
     const chunks = attends ? chunksOf(tokens) : 1;
@@ -82,14 +83,23 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
       });
       return data;
     },
-    async observe(x, weights, what) {
+    async observe(x, weights, what, sums) {
       const { traced, session } = prepare(x, what);
-      const outputs = await (await session).run(feeder(traced, x, weights));
-      return inputs.map((size, i) =>
-        what === "gram" ? assemble(outputs, i, size) : (outputs[observedName(i)]!.data as FloatArray),
-      );
+      const feeds = feeder(traced, x, weights);
+      if (what === "squaredNorms") {
+        const outputs = await (await session).run(feeds);
+        for (const [i, sum] of sums.entries()) add(sum, outputs[observedName(i)]!.data as Float64Array);
+        return;
+      }
+      grams ??= Object.assign({}, ...inputs.map((size, i) => bandTensors(i, size))) as Record<string, Tensor>;
+      await (await session).run(feeds, grams);
+      for (const [i, size] of inputs.entries()) addBands(sums[i]!, grams, i, size);
     },
   };
+}
+
+function add(sum: Float64Array, part: Float64Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
 }
 
 type Feeder = (traced: Traced, x: Rows, weights: Weights) => Record<string, Tensor>;

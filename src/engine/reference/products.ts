@@ -1,4 +1,4 @@
-import type { FloatArray, Matrix } from "../../tensor/matrix.js";
+import type { Matrix } from "../../tensor/matrix.js";
 
 /** y = x · Wᵀ (+ bias): x [rows, in], w [out, in], result [rows, out], summed in float64. */
 export function linear(
@@ -37,25 +37,21 @@ export function dot(x: Float64Array, xFrom: number, y: Float64Array, yFrom: numb
   return a + b + (c + d);
 }
 
-/** Σ over rows of x_j², [columns]. */
-export function squaredNorms(x: FloatArray, columns: number): Float64Array {
-  const sums = new Float64Array(columns);
+/** Adds Σ over rows of x_j² to `sums`, [columns]. */
+export function addSquaredNorms(sums: Float64Array, x: Float64Array, columns: number): void {
   for (let from = 0; from < x.length; from += columns) {
     for (let j = 0; j < columns; j++) sums[j]! += x[from + j]! ** 2;
   }
-  return sums;
 }
 
-/** The lower triangle of Σ over rows of x xᵀ, [columns, columns]. */
-export function gram(x: FloatArray, columns: number): Float64Array {
-  const sums = new Float64Array(columns * columns);
+/** Adds Σ over rows of x xᵀ to the lower triangle of `sums`, [columns, columns]. */
+export function addGram(sums: Float64Array, x: Float64Array, columns: number): void {
   for (let from = 0; from < x.length; from += columns) {
     for (let i = 0; i < columns; i++) {
       const value = x[from + i]!;
       for (let j = 0; j <= i; j++) sums[i * columns + j]! += value * x[from + j]!;
     }
   }
-  return sums;
 }
 
 /** C = A · B, A [rows, inner], B [inner, columns]. */
