@@ -10,7 +10,6 @@ import { createShared, type Method, type MethodContext, type Statistics, type Ta
 import { findMethod, parseMethodOptions } from "./methods/registry.js";
 import { checkTarget, countZeros, parseTarget } from "./methods/target.js";
 import { type Batch, embedWindows, propagate } from "./model/batches.js";
-import { layersWithWeights } from "./model/layers.js";
 import { type Layer, type Model, openModel, type Site } from "./model/model.js";
 import { type Selection, selectSites } from "./model/select-sites.js";
 import { createStopwatch, type OnProgress } from "./progress.js";
@@ -49,7 +48,7 @@ export interface CompressResult {
   readonly sparsity: number;
   readonly sites: Readonly<Record<string, SiteResult>>;
   readonly calibration: CalibrationRecord | null;
-  /** By stage: calibrate, compress, propagate, write. */
+  /** By stage: embed, read, calibrate, compress, propagate, write. */
   readonly seconds: Readonly<Record<string, number>>;
 }
 
@@ -125,8 +124,9 @@ async function compressLayers(
   const batches = windows ? await watch.time("embed", () => embedWindows(model, engine, windows)) : [];
   const progress = layerProgress(plan, batches);
   const results: Record<string, SiteResult> = {};
-  for await (const { layer, weights } of layersWithWeights(model)) {
+  for (const layer of model.layers) {
     throwIfAborted(signal);
+    const weights = await watch.time("read", () => model.layerWeights(layer));
     const sites = layer.sites.filter((site) => selected.has(site.name));
     const executable = await engine.compile(layer.program);
 

@@ -2,7 +2,6 @@ import type { Engine, Rows, Weights } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import type { FloatArray } from "../tensor/matrix.js";
 import { type Batch, embedWindows, propagate } from "./batches.js";
-import { layersWithWeights } from "./layers.js";
 import type { Model } from "./model.js";
 
 /** One of the models that go through the same windows in step. */
@@ -82,7 +81,8 @@ async function runBlocks(
   signal: AbortSignal | undefined,
 ): Promise<Batch[]> {
   const batches = await embedWindows(model, engine, windows);
-  for await (const { layer, weights } of layersWithWeights(model)) {
+  for (const layer of model.layers) {
+    const weights = await model.layerWeights(layer);
     const executable = await engine.compile(layer.program);
     await propagate(executable, batches, weights, (batch) => {
       throwIfAborted(signal);
