@@ -101,7 +101,11 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       );
     }
     if (options.perToken) checkPerTokenFile(options.perToken);
-    const loading = () => loadTokenizer((base ?? model).checkpoint.directory);
+    let tokenizer: ReturnType<typeof loadTokenizer> | undefined; // loaded for text and per-token output only, and once
+    const loading = () => {
+      tokenizer ??= loadTokenizer((base ?? model).checkpoint.directory);
+      return tokenizer;
+    };
     const { windows, record } = await evaluationData(options, loading, model.architecture, signal);
     const watch = createStopwatch();
     const run: Run = { engine, windows, options, watch };

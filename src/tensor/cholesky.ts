@@ -1,3 +1,4 @@
+import { dot } from "./dot.js";
 import type { Matrix, Multiply } from "./matrix.js";
 import { transposeInto, type View } from "./transpose.js";
 
@@ -55,13 +56,13 @@ function factorizePlain(data: Float64Array, stride: number, begin: number, end: 
   // R, column by column from the last: R[i, j] = (H[i, j] - Σ_{k>j} R[i, k] R[j, k]) / R[j, j] for i <= j.
   for (let j = end - 1; j >= begin; j--) {
     const rowJ = j * stride;
-    const square = data[rowJ + j]! - dot(data, rowJ + j + 1, rowJ + j + 1, end - j - 1);
+    const square = data[rowJ + j]! - dot(data, rowJ + j + 1, data, rowJ + j + 1, end - j - 1);
     if (!(square > 0 && square < Number.POSITIVE_INFINITY)) return j;
     const pivot = Math.sqrt(square);
     data[rowJ + j] = pivot;
     for (let i = begin; i < j; i++) {
       const at = i * stride + j;
-      data[at] = (data[at]! - dot(data, at + 1, rowJ + j + 1, end - j - 1)) / pivot;
+      data[at] = (data[at]! - dot(data, at + 1, data, rowJ + j + 1, end - j - 1)) / pivot;
     }
   }
   // U = R⁻¹, row by row from the last: R[i, i] U[i, :] = e_i - Σ_{k>i} R[i, k] U[k, :].
@@ -79,23 +80,6 @@ function factorizePlain(data: Float64Array, stride: number, begin: number, end: 
     }
   }
   return undefined;
-}
-
-/** Σ data[a + i] · data[b + i], in four sums so that additions need not wait for one another. */
-function dot(data: Float64Array, a: number, b: number, length: number): number {
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  let i = 0;
-  for (; i + 3 < length; i += 4) {
-    s0 += data[a + i]! * data[b + i]!;
-    s1 += data[a + i + 1]! * data[b + i + 1]!;
-    s2 += data[a + i + 2]! * data[b + i + 2]!;
-    s3 += data[a + i + 3]! * data[b + i + 3]!;
-  }
-  for (; i < length; i++) s0 += data[a + i]! * data[b + i]!;
-  return s0 + s1 + (s2 + s3);
 }
 
 function copyOf(h: Matrix<Float64Array>, row: number, rowEnd: number, column: number, columnEnd: number) {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { multiply } from "../../src/engine/reference/products.js";
 import type { Method, MethodContext, Statistics, Target } from "../../src/methods/method.js";
 import { methods } from "../../src/methods/registry.js";
 import { sparsegpt } from "../../src/methods/sparsegpt.js";
@@ -7,16 +8,7 @@ import { countZeros, parseTarget } from "../../src/methods/target.js";
 import type { Matrix } from "../../src/tensor/matrix.js";
 
 const context: MethodContext = {
-  async multiply(a, b) {
-    const data = new Float64Array(a.rows * b.columns);
-    for (let i = 0; i < a.rows; i++) {
-      for (let k = 0; k < a.columns; k++) {
-        const factor = a.data[i * a.columns + k]!;
-        for (let j = 0; j < b.columns; j++) data[i * b.columns + j]! += factor * b.data[k * b.columns + j]!;
-      }
-    }
-    return { rows: a.rows, columns: b.columns, data };
-  },
+  multiply: async (a, b) => multiply(a, b),
   shared: (_, compute) => compute(),
   warn(message) {
     throw new Error(`no warning was due: ${message}`);

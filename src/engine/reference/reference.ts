@@ -1,7 +1,8 @@
 import { setImmediate as breathe } from "node:timers/promises"; // lets Ctrl-C in between long computations
+import { dot } from "../../tensor/dot.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import { type AttentionShape, type Builder, type Program, type Rope, ropeAngle } from "../operations.js";
-import { addGram, addSquaredNorms, dot, linear, multiply } from "./products.js";
+import { addGram, addSquaredNorms, linear, multiply } from "./products.js";
 
 /** A value of the reference engine: the numbers themselves. [rows, columns] */
 interface Value {
