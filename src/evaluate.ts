@@ -1,4 +1,4 @@
-import { createMersenneTwister } from "./calibration/mersenne.js";
+import { createMersenneTwister } from "./random/mersenne.js";
 import type { Checkpoint } from "./checkpoint/checkpoint.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import type { Engine } from "./engine/engine.js";

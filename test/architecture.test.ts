@@ -9,13 +9,16 @@ const FLOORS: Readonly<Record<string, number>> = {
   data: 0,
   tensor: 0,
   text: 0,
+  random: 0,
   "errors.ts": 0,
   "version.ts": 0,
   engine: 1,
   model: 2,
+  generation: 2,
   methods: 3,
   metrics: 3,
   calibration: 3,
+  tasks: 3,
   cli: 5,
 };
 const VERBS = 4;
