@@ -1,4 +1,4 @@
-import type { Builder, Linear, Program, Vector } from "./operations.js";
+import type { AttentionShape, Builder, Linear, Program, Vector } from "./operations.js";
 
 /** What a program needs to be given, found by running it over a builder that only takes notes. */
 export interface Description {
@@ -7,6 +7,7 @@ export interface Description {
   readonly vectors: readonly Vector[];
   /** Columns of each distinct linear input. */
   readonly inputs: readonly number[];
+  readonly attentions: readonly AttentionShape[];
 }
 
 /** Lists a program's parameters and which of its linears read the same input. */
@@ -14,6 +15,7 @@ export function describe(program: Program): Description {
   const linears: (Linear & { input: number })[] = [];
   const vectors: Vector[] = [];
   const inputs: number[] = [];
+  const attentions: AttentionShape[] = [];
   const inputOf = new Map<number, number>();
   let values = 0;
   const next = () => ++values;
@@ -32,11 +34,14 @@ export function describe(program: Program): Description {
       return next();
     },
     rope: next,
-    attention: next,
+    attention(_q, _k, _v, shape) {
+      attentions.push(shape);
+      return next();
+    },
     add: next,
     mul: next,
     silu: next,
   };
   program.build(notes, 0);
-  return { linears, vectors, inputs };
+  return { linears, vectors, inputs, attentions };
 }

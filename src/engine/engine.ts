@@ -1,4 +1,5 @@
 import type { FloatArray, Multiply } from "../tensor/matrix.js";
+import type { Place } from "./cache.js";
 import type { Program } from "./operations.js";
 
 /** Rows of several windows of one length: [windows × tokens, columns], window after window. */
@@ -21,6 +22,11 @@ export interface Executable {
    * returned, where it is given and fits. `room` may not be x's own memory.
    */
   run(x: Rows, weights: Weights, room?: FloatArray): Promise<FloatArray>;
+  /**
+   * The program's output for tokens that follow those that `place` names, in sequences of a cache made for this program,
+   * which then has them too. Either one sequence gets any number of tokens, or several get one each.
+   */
+  extend(x: Rows, weights: Weights, place: Place, room?: FloatArray): Promise<FloatArray>;
   /**
    * Runs the program as far as its last linear's input and adds what was asked, over all rows, to `sums`, one for each
    * distinct input (numbered as in `describe`): Σ x_j² to [in], or the lower triangle of Σ x xᵀ to [in, in], whose rest is

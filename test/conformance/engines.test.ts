@@ -3,11 +3,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/open.js";
+import { copySequence, createCache } from "../../src/engine/cache.js";
 import type { Engine } from "../../src/engine/engine.js";
 import type { Program } from "../../src/engine/operations.js";
 import { createEngine, engines } from "../../src/engine/registry.js";
 import { families } from "../../src/model/families/registry.js";
 import { type Model, openModel } from "../../src/model/model.js";
+import type { FloatArray } from "../../src/tensor/matrix.js";
 import { oracle } from "../oracles.js";
 import { forward, greedy } from "../support/forward.js";
 import { readSafetensors, type Tensor } from "../support/safetensors.js";
@@ -87,6 +89,62 @@ describe("windows longer than any chunk of attention, against the reference engi
       for (const engine of [expected!, ...others]) await engine.dispose();
     }
   });
+});
+
+describe("tokens that extend a cache give what whole windows give", () => {
+  for (const { name, create } of engines) {
+    it.each(folders)(`${name}: %s`, async (folder) => {
+      const engine = create({});
+      const checkpoint = await openCheckpoint(join(root, folder));
+      try {
+        const model = openModel(checkpoint);
+        // Prompts of different lengths, the second in two pieces; then all sequences one token at a time; then one moves.
+        const windows = [9, 14, 5].map((length, w) =>
+          Int32Array.from({ length }, (_, i) => (i * i * 5 + 11 * w) % 128),
+        );
+        for (const [layer, { program }] of model.layers.entries()) {
+          const weights = await model.layerWeights(model.layers[layer]!);
+          const executable = await engine.compile(program);
+          const inputs = await Promise.all(windows.map((ids) => model.embed(ids)));
+          const whole: FloatArray[] = [];
+          for (const [w, data] of inputs.entries()) {
+            whole.push(await executable.run({ data, windows: 1, tokens: windows[w]!.length }, weights));
+          }
+          const cache = createCache(program, engine, 4, 16);
+          const columns = program.columns.in;
+          const lengths = [0, 0, 0, 0];
+          const extend = async (slots: readonly number[], from: readonly number[], tokens: number) => {
+            const data = new Float32Array(from.length * tokens * columns);
+            for (const [i, w] of from.entries()) {
+              const at = lengths[slots[i]!]! * columns;
+              data.set(inputs[w]!.subarray(at, at + tokens * columns), i * tokens * columns);
+            }
+            const place = { cache, first: slots[0]!, lengths: slots.map((slot) => lengths[slot]!) };
+            const output = await executable.extend({ data, windows: from.length, tokens }, weights, place);
+            for (const [i, w] of from.entries()) {
+              const at = lengths[slots[i]!]! * columns;
+              const expected = whole[w]!.subarray(at, at + tokens * columns);
+              const ours = output.subarray(i * tokens * columns, (i + 1) * tokens * columns);
+              expect(largestDifference(ours, expected)).toBeLessThan(engine.precision === "float64" ? 1e-12 : 1e-5);
+              lengths[slots[i]!]! += tokens;
+            }
+          };
+          await extend([0], [0], 6);
+          await extend([1], [1], 3);
+          await extend([1], [1], 8);
+          await extend([2], [2], 2);
+          for (let step = 0; step < 3; step++) await extend([0, 1, 2], [0, 1, 2], 1);
+          copySequence(cache, 1, 3, 13);
+          lengths[3] = 13; // the last token of the second window is not yet there
+          lengths[1] = 13;
+          await extend([3], [1], 1);
+        }
+      } finally {
+        await checkpoint.close();
+        await engine.dispose();
+      }
+    });
+  }
 });
 
 async function compare(model: Model, engine: Engine, expected: Map<string, Tensor>): Promise<void> {

@@ -1,13 +1,14 @@
 import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
-import type { Matrix } from "../../tensor/matrix.js";
+import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
-import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
+import type { Engine, Executable, Rows, Weights } from "../engine.js";
 import { type Program, ropeAngle } from "../operations.js";
 import { attentionTables, chunksOf } from "./attention.js";
+import { cacheTensors } from "./cached-attention.js";
 import { addBands, bandTensors } from "./gram.js";
 import { encodeModel, type Graph } from "./onnx.js";
-import { GROUPS, OUTPUT, observedName, type Traced, trace } from "./trace.js";
+import { GROUPS, OUTPUT, observedName, type Purpose, type Traced, trace } from "./trace.js";
 
 /**
  * The default engine: onnxruntime on the CPU in float32. One graph a kind of block, with the weights as inputs, so that
@@ -54,33 +55,42 @@ export function createOnnxRuntimeEngine(options: { threads?: number } = {}): Eng
   };
 }
 
-/** A graph for each use and number of attention chunks, made when first needed. */
+/** A graph for each purpose and number of attention chunks, made when first needed. */
 function compile(program: Program, open: (graph: Graph) => Promise<InferenceSession>): Executable {
-  const { inputs } = describe(program);
+  const { inputs, attentions } = describe(program);
   const graphs = new Map<string, { traced: Traced; session: Promise<InferenceSession> }>();
   const feeder = createFeeder(program);
   let grams: Record<string, Tensor> | undefined; // the same memory for every run
-  const attends = trace(program, 1).attentions.length > 0;
-  const prepare = ({ tokens }: Rows, observed?: Observable) => {
-    const chunks = attends ? chunksOf(tokens) : 1;
-    const key = `${observed ?? "run"} ${chunks}`;
+  const prepare = ({ tokens }: Rows, purpose: Purpose) => {
+    const chunks = attentions.length > 0 && purpose !== "extend" ? chunksOf(tokens) : 1;
+    const key = `${purpose} ${chunks}`;
     let found = graphs.get(key);
     if (!found) {
-      const traced = trace(program, chunks, observed);
+      const traced = trace(program, purpose, chunks);
       found = { traced, session: open(traced.graph) };
       graphs.set(key, found);
     }
     return found;
   };
+  const output = ({ windows, tokens }: Rows, room: FloatArray | undefined) => {
+    const rows = windows * tokens;
+    const size = rows * program.columns.out;
+    const data = room instanceof Float32Array && room.length === size ? room : new Float32Array(size);
+    return { data, tensor: new Tensor("float32", data, [rows, program.columns.out]) };
+  };
   return {
     async run(x, weights, room) {
-      const { traced, session } = prepare(x);
-      const rows = x.windows * x.tokens;
-      const size = rows * program.columns.out;
-      const data = room instanceof Float32Array && room.length === size ? room : new Float32Array(size);
-      await (await session).run(feeder(traced, x, weights), {
-        [OUTPUT]: new Tensor("float32", data, [rows, program.columns.out]),
-      });
+      const { traced, session } = prepare(x, "run");
+      const { data, tensor } = output(x, room);
+      await (await session).run(feeder(traced, x, weights), { [OUTPUT]: tensor });
+      return data;
+    },
+    async extend(x, weights, place, room) {
+      const { traced, session } = prepare(x, "extend");
+      const { data, tensor } = output(x, room);
+      const cached = cacheTensors(place, x);
+      const feeds = feeder(traced, x, weights, { lengths: place.lengths, feeds: cached.feeds });
+      await (await session).run(feeds, { [OUTPUT]: tensor, ...cached.outputs });
       return data;
     },
     async observe(x, weights, what, sums) {
@@ -102,26 +112,40 @@ function add(sum: Float64Array, part: Float64Array): void {
   for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
 }
 
-type Feeder = (traced: Traced, x: Rows, weights: Weights) => Record<string, Tensor>;
+type Feeds = Record<string, Tensor>;
 
-/** Makes a graph's feeds. The tables that depend on the windows' length alone are kept from run to run. */
+/** What came before the rows: how many tokens in each sequence, and the feeds that hold them. */
+interface Past {
+  readonly lengths: readonly number[];
+  readonly feeds: Feeds;
+}
+
+type Feeder = (traced: Traced, x: Rows, weights: Weights, past?: Past) => Feeds;
+
+/**
+ * Makes a graph's feeds. The tables that depend on the windows' lengths and on how many tokens
+ * came before are kept from run to run.
+ */
 function createFeeder(program: Program): Feeder {
-  let tables: { key: string; feeds: Record<string, Tensor> } | undefined;
-  return ({ graph, ropes, attentions }, x, weights) => {
-    const key = `${x.windows} ${x.tokens}`;
+  let tables: { key: string; feeds: Feeds } | undefined;
+  return ({ graph, ropes, slidingWindows }, x, weights, past) => {
+    const key = `${x.windows} ${x.tokens} ${past?.lengths ?? ""}`;
     if (tables?.key !== key) {
-      const feeds: Record<string, Tensor> = { [GROUPS]: groupsOf(x.windows * x.tokens) };
-      for (const [i, frequencies] of ropes.entries()) Object.assign(feeds, rotationTables(i, frequencies, x));
-      for (const window of attentions) Object.assign(feeds, attentionTables(window, x.tokens));
+      const feeds: Feeds = { [GROUPS]: groupsOf(x.windows * x.tokens) };
+      for (const [i, frequencies] of ropes.entries())
+        Object.assign(feeds, rotationTables(i, frequencies, x, past?.lengths));
+      for (const window of slidingWindows) Object.assign(feeds, attentionTables(window, x.tokens));
       tables = { key, feeds };
     }
-    const feeds: Record<string, Tensor> = {};
+    const feeds: Feeds = {};
     for (const { name, shape } of graph.inputs) {
       if (name === "x") {
         feeds[name] = new Tensor("float32", x.data as Float32Array, [x.windows, x.tokens, program.columns.in]);
       } else {
         const weight = weights.get(name);
-        const feed = weight ? new Tensor("float32", weight, shape as readonly number[]) : tables.feeds[name];
+        const feed = weight
+          ? new Tensor("float32", weight, shape as readonly number[])
+          : (tables.feeds[name] ?? past?.feeds[name]);
         if (!feed) throw new Error(`no parameter ${name} was given`);
         feeds[name] = feed;
       }
@@ -137,13 +161,19 @@ function groupsOf(rows: number): Tensor {
   return new Tensor("int64", BigInt64Array.of(BigInt(rows / size), BigInt(size)), [2]);
 }
 
-function rotationTables(index: number, frequencies: readonly number[], { windows, tokens }: Rows) {
+function rotationTables(
+  index: number,
+  frequencies: readonly number[],
+  { windows, tokens }: Rows,
+  past: readonly number[] | undefined,
+) {
   const half = frequencies.length;
   const cos = new Float32Array(windows * tokens * half);
   const sin = new Float32Array(cos.length);
   for (let row = 0; row < windows * tokens; row++) {
+    const position = (past?.[Math.floor(row / tokens)] ?? 0) + (row % tokens);
     for (let i = 0; i < half; i++) {
-      const angle = ropeAngle(row % tokens, frequencies[i]!);
+      const angle = ropeAngle(position, frequencies[i]!);
       cos[row * half + i] = Math.cos(angle);
       sin[row * half + i] = Math.sin(angle);
     }

@@ -1,9 +1,11 @@
+import { paddedHead } from "../cache.js";
 import { describe } from "../describe.js";
 import type { Observable } from "../engine.js";
-import type { Builder, Program } from "../operations.js";
+import type { AttentionShape, Builder, Program } from "../operations.js";
 import { attentionInputs, attentionNames, type SlidingWindow } from "./attention.js";
+import { cacheEdges, cacheValues } from "./cached-attention.js";
 import { bandName, bandsOf } from "./gram.js";
-import { type Attribute, type Constant, type Graph, type Node, ONNX_TYPE, type Value } from "./onnx.js";
+import { type Attribute, CONTRIBUTED, type Constant, type Graph, type Node, ONNX_TYPE, type Value } from "./onnx.js";
 
 /**
  * A program as an ONNX graph. Its inputs are `x` [windows, tokens, in], the parameters by their names, and the tables
@@ -13,8 +15,8 @@ export interface Traced {
   readonly graph: Graph;
   /** Each needs inputs `cos.<i>` and `sin.<i>`, [windows, tokens, frequencies.length]. */
   readonly ropes: readonly (readonly number[])[];
-  /** Kinds of attention; each needs the inputs that `attentionTables` makes. */
-  readonly attentions: readonly SlidingWindow[];
+  /** Kinds of attention of whole windows; each needs the inputs that `attentionTables` makes. */
+  readonly slidingWindows: readonly SlidingWindow[];
 }
 
 /** The name of a program's output, [rows, out]. */
@@ -26,16 +28,20 @@ export const GROUPS = "groups";
 /** The name of the sum of squares of a linear input, [in]. */
 export const observedName = (input: number): string => `observed.${input}`;
 
+/** What a graph ends in: the program's output, that of tokens that extend a cache, or statistics of the linears' inputs. */
+export type Purpose = "run" | "extend" | Observable;
+
 /**
- * Traces a program: runs it over names of graph edges. Attention goes over the queries in so many `chunks`. With `observe`, the graph ends in the statistics of the linears'
- * inputs instead of the program's output, and holds nothing that these do not need.
+ * Traces a program: runs it over names of graph edges. Attention of whole windows goes over the queries in so many
+ * `chunks`. The graph holds nothing that its outputs do not need.
  */
-export function trace(program: Program, chunks: number, observe?: Observable): Traced {
+export function trace(program: Program, purpose: Purpose, chunks: number): Traced {
   const nodes: Node[] = [];
   const constants = new Map<string, Constant>();
   const inputs: Value[] = [{ name: "x", type: "float", shape: ["windows", "tokens", program.columns.in] }];
   const ropes: (readonly number[])[] = [];
-  const attentions = new Set<SlidingWindow>();
+  const slidingWindows = new Set<SlidingWindow>();
+  let attentions = 0;
   const observed: string[] = [];
 
   const node = (op: string, from: readonly string[], attributes: Record<string, Attribute> = {}): string => {
@@ -75,6 +81,50 @@ export function trace(program: Program, chunks: number, observe?: Observable): T
   };
   const tokensBetween = (edge: string, from: string, to: string) => node("Slice", [edge, from, to, integers(1)]);
 
+  const attendWindows = (q: string, k: string, v: string, shape: AttentionShape): string => {
+    const { heads, keyValueHeads, headSize, scale, window } = shape;
+    slidingWindows.add(window);
+    const query = windows(q, heads * headSize);
+    const [key, value] = [k, v].map((edge) => windows(edge, keyValueHeads * headSize)) as [string, string];
+    const mixed = Array.from({ length: chunks }, (_, chunk) => {
+      const { first, begin, end, mask } = attentionNames(window, chunk);
+      const from = [
+        tokensBetween(query, begin, end),
+        tokensBetween(key, first, end),
+        tokensBetween(value, first, end),
+        mask,
+      ];
+      return node("Attention", from, { q_num_heads: heads, kv_num_heads: keyValueHeads, scale: { float: scale } });
+    });
+    return rows(chunks > 1 ? node("Concat", mixed, { axis: 1 }) : mixed[0]!, heads * headSize);
+  };
+  const attendCached = (q: string, k: string, v: string, shape: AttentionShape): string => {
+    const { heads, keyValueHeads, headSize, scale, window } = shape;
+    const size = paddedHead(shape);
+    const padded = (edge: string, count: number): string => {
+      if (size === headSize) return windows(edge, count * size);
+      const apart = node("Reshape", [edge, integers(-1, count, headSize)]);
+      return windows(node("Pad", [apart, integers(0, 0, 0, 0, 0, size - headSize)]), count * size);
+    };
+    const { inputs: cached, outputs: extended } = cacheEdges(attentions++);
+    const attended = `edge.${nodes.length}.attended`;
+    nodes.push({
+      op: "GroupQueryAttention",
+      domain: CONTRIBUTED,
+      inputs: [padded(q, heads), padded(k, keyValueHeads), padded(v, keyValueHeads), ...cached],
+      outputs: [attended, ...extended],
+      attributes: {
+        num_heads: heads,
+        kv_num_heads: keyValueHeads,
+        scale: { float: scale },
+        local_window_size: window ?? -1,
+      },
+    });
+    if (size === headSize) return rows(attended, heads * size);
+    const apart = node("Reshape", [attended, integers(-1, heads, size)]);
+    return rows(node("Slice", [apart, integers(0), integers(headSize), integers(2)]), heads * headSize);
+  };
+
   const builder: Builder<string> = {
     linear(x, weight) {
       if (!observed.includes(x)) observed.push(x);
@@ -93,22 +143,8 @@ export function trace(program: Program, chunks: number, observe?: Observable): T
       });
       return rows(rotated, heads * headSize);
     },
-    attention(q, k, v, { heads, keyValueHeads, headSize, scale, window }) {
-      attentions.add(window);
-      const query = windows(q, heads * headSize);
-      const [key, value] = [k, v].map((edge) => windows(edge, keyValueHeads * headSize)) as [string, string];
-      const mixed = Array.from({ length: chunks }, (_, chunk) => {
-        const { first, begin, end, mask } = attentionNames(window, chunk);
-        const from = [
-          tokensBetween(query, begin, end),
-          tokensBetween(key, first, end),
-          tokensBetween(value, first, end),
-          mask,
-        ];
-        return node("Attention", from, { q_num_heads: heads, kv_num_heads: keyValueHeads, scale: { float: scale } });
-      });
-      return rows(chunks > 1 ? node("Concat", mixed, { axis: 1 }) : mixed[0]!, heads * headSize);
-    },
+    attention: (q, k, v, shape) =>
+      purpose === "extend" ? attendCached(q, k, v, shape) : attendWindows(q, k, v, shape),
     add: (a, b) => node("Add", [a, b]),
     mul: (a, b) => node("Mul", [a, b]),
     // Not by Sigmoid: onnxruntime's is right to 1e-7 of 1 only, which for silu(-10) = -0.00045 is wrong in the fourth digit.
@@ -138,12 +174,13 @@ export function trace(program: Program, chunks: number, observe?: Observable): T
   };
 
   const result = program.build(builder, rows("x", program.columns.in));
-  const tables = new Map([...attentions].flatMap((kind) => attentionInputs(kind, chunks)).map((v) => [v.name, v]));
-  inputs.push(...tables.values());
   const outputs: Value[] = [];
-  if (observe) {
+  if (purpose === "run" || purpose === "extend") {
+    nodes.push({ op: "Identity", inputs: [result], outputs: [OUTPUT] });
+    outputs.push({ name: OUTPUT, type: "float", shape: ["rows", program.columns.out] });
+  } else {
     for (const [i, size] of describe(program).inputs.entries()) {
-      if (observe === "gram") {
+      if (purpose === "gram") {
         outputs.push(...gramBands(observed[i]!, i, size));
       } else {
         const name = observedName(i);
@@ -156,14 +193,18 @@ export function trace(program: Program, chunks: number, observe?: Observable): T
         outputs.push({ name, type: "double", shape: [size] });
       }
     }
-  } else {
-    nodes.push({ op: "Identity", inputs: [result], outputs: [OUTPUT] });
-    outputs.push({ name: OUTPUT, type: "float", shape: ["rows", program.columns.out] });
   }
+  if (purpose === "extend") {
+    const cached = cacheValues(describe(program).attentions);
+    inputs.push(...cached.inputs);
+    outputs.push(...cached.outputs);
+  }
+  const tables = new Map([...slidingWindows].flatMap((kind) => attentionInputs(kind, chunks)).map((v) => [v.name, v]));
+  inputs.push(...tables.values());
   return {
     graph: prune({ nodes, inputs, outputs, constants: [...constants.values()] }),
     ropes,
-    attentions: [...attentions],
+    slidingWindows: [...slidingWindows],
   };
 }
 

@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from "node:timers/promises"; // lets Ctrl-C in between long computations
 import { dot } from "../../tensor/dot.js";
+import type { Place } from "../cache.js";
 import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import { type AttentionShape, type Builder, type Program, type Rope, ropeAngle } from "../operations.js";
 import { addGram, addSquaredNorms, linear, multiply } from "./products.js";
@@ -31,6 +32,10 @@ function compile(program: Program): Executable {
       await breathe();
       return program.build(builder(x, weights), input(x, program)).data;
     },
+    async extend(x, weights, place) {
+      await breathe();
+      return program.build(builder(x, weights, place), input(x, program)).data;
+    },
     async observe(x, weights, what, sums) {
       await breathe();
       const seen = new Set<Value>();
@@ -59,14 +64,16 @@ function addTo(sum: Float64Array, { data, columns }: Value, what: Observable): v
   else addSquaredNorms(sum, data, columns);
 }
 
-/** Calling a program with this builder is running it. */
-function builder(x: Rows, weights: Weights): Builder<Value> {
+/** Calling a program with this builder is running it. Without a place, every window is a sequence of its own. */
+function builder(x: Rows, weights: Weights, place?: Place): Builder<Value> {
   const rows = x.windows * x.tokens;
   const parameter = (name: string): Float32Array => {
     const found = weights.get(name);
     if (!found) throw new Error(`no parameter ${name} was given`);
     return found;
   };
+  const position = (row: number) => (place?.lengths[Math.floor(row / x.tokens)] ?? 0) + (row % x.tokens);
+  let attentions = 0;
   return {
     linear(value, weight) {
       const bias = weight.bias ? parameter(`${weight.name}.bias`) : undefined;
@@ -83,8 +90,8 @@ function builder(x: Rows, weights: Weights): Builder<Value> {
       }
       return { data, columns: size };
     },
-    rope: (value, shape) => rope(value, shape, x.tokens),
-    attention: (q, k, v, shape) => attention(q, k, v, shape, x),
+    rope: (value, shape) => rope(value, shape, position),
+    attention: (q, k, v, shape) => attention(q, shape, x, remembered(k, v, shape, x, attentions++, place)),
     add: (a, b) => elementwise(a, (value, i) => value + b.data[i]!),
     mul: (a, b) => elementwise(a, (value, i) => value * b.data[i]!),
     silu: (a) => elementwise(a, (value) => value / (1 + Math.exp(-value))),
@@ -97,11 +104,11 @@ function elementwise(a: Value, compute: (value: number, index: number) => number
   return { data, columns: a.columns };
 }
 
-function rope(value: Value, { heads, headSize, frequencies }: Rope, tokens: number): Value {
+function rope(value: Value, { heads, headSize, frequencies }: Rope, positionOf: (row: number) => number): Value {
   const data = new Float64Array(value.data.length);
   const half = headSize / 2;
   for (let row = 0; row * value.columns < data.length; row++) {
-    const position = row % tokens;
+    const position = positionOf(row);
     for (let i = 0; i < half; i++) {
       const angle = ropeAngle(position, frequencies[i]!);
       const cos = Math.cos(angle);
@@ -118,20 +125,58 @@ function rope(value: Value, { heads, headSize, frequencies }: Rope, tokens: numb
   return { data, columns: value.columns };
 }
 
-function attention(q: Value, k: Value, v: Value, shape: AttentionShape, { windows, tokens }: Rows): Value {
-  const { heads, keyValueHeads, headSize, scale, window = Number.POSITIVE_INFINITY } = shape;
+/** Where the keys and values that a window's tokens see begin: of token s, `at(window, head, s)`; `past` came before. */
+interface Memory {
+  readonly keys: Float64Array;
+  readonly values: Float64Array;
+  readonly at: (window: number, head: number, token: number) => number;
+  readonly past: (window: number) => number;
+}
+
+/** The new keys and values as they are, or among those of the cache, to which they are added. */
+function remembered(
+  k: Value,
+  v: Value,
+  { keyValueHeads, headSize }: AttentionShape,
+  { windows, tokens }: Rows,
+  attention: number,
+  place: Place | undefined,
+): Memory {
+  const inRows = (window: number, head: number, token: number) =>
+    (window * tokens + token) * k.columns + head * headSize;
+  if (!place) return { keys: k.data, values: v.data, at: inRows, past: () => 0 };
+  const { keys, values, size } = place.cache.attentions[attention]!;
+  const at = (window: number, head: number, token: number) =>
+    (((place.first + window) * keyValueHeads + head) * place.cache.capacity + token) * size;
+  const past = (window: number) => place.lengths[window]!;
+  for (let window = 0; window < windows; window++) {
+    for (let head = 0; head < keyValueHeads; head++) {
+      for (let t = 0; t < tokens; t++) {
+        const from = inRows(window, head, t);
+        const to = at(window, head, past(window) + t);
+        keys.set(k.data.subarray(from, from + headSize), to);
+        values.set(v.data.subarray(from, from + headSize), to);
+      }
+    }
+  }
+  return { keys: keys as Float64Array, values: values as Float64Array, at, past };
+}
+
+function attention(q: Value, shape: AttentionShape, { windows, tokens }: Rows, memory: Memory): Value {
+  const { heads, keyValueHeads, headSize, scale, window: span = Number.POSITIVE_INFINITY } = shape;
+  const { keys, values, at } = memory;
   const data = new Float64Array(q.data.length);
-  const scores = new Float64Array(tokens);
-  for (let start = 0; start < windows * tokens; start += tokens) {
+  for (let window = 0; window < windows; window++) {
+    const past = memory.past(window);
+    const scores = new Float64Array(past + tokens);
     for (let head = 0; head < heads; head++) {
       const shared = Math.floor(head / (heads / keyValueHeads));
-      for (let t = 0; t < tokens; t++) {
-        const first = Math.max(0, t - window + 1);
-        const query = (start + t) * q.columns + head * headSize;
+      for (let t = past; t < past + tokens; t++) {
+        const first = Math.max(0, t - span + 1);
+        const query = (window * tokens + t - past) * q.columns + head * headSize;
         let max = Number.NEGATIVE_INFINITY;
         for (let s = first; s <= t; s++) {
-          const key = (start + s) * k.columns + shared * headSize;
-          scores[s] = dot(q.data, query, k.data, key, headSize) * scale;
+          scores[s] = dot(q.data, query, keys, at(window, shared, s), headSize) * scale;
           max = Math.max(max, scores[s]!);
         }
         let total = 0;
@@ -141,8 +186,8 @@ function attention(q: Value, k: Value, v: Value, shape: AttentionShape, { window
         }
         for (let s = first; s <= t; s++) {
           const share = scores[s]! / total;
-          const value = (start + s) * v.columns + shared * headSize;
-          for (let i = 0; i < headSize; i++) data[query + i]! += share * v.data[value + i]!;
+          const value = at(window, shared, s);
+          for (let i = 0; i < headSize; i++) data[query + i]! += share * values[value + i]!;
         }
       }
     }
