@@ -1,0 +1,47 @@
+import type { Weights } from "../engine/engine.js";
+import type { Layer, Model } from "../model/model.js";
+
+/** A model's weights for a run that needs every layer again and again. */
+export interface WeightStore {
+  layer(layer: Layer): Promise<Weights>;
+  head(): Promise<Weights>;
+  /** Embeddings of ids, [ids.length, hidden]; each is read once. */
+  embed(ids: readonly number[]): Promise<Float32Array>;
+  /** Whether the layers stay in memory: else each is read from disk whenever it is asked for. */
+  readonly resident: boolean;
+}
+
+/** Keeps layers in memory if all of them take at most so many bytes. The head stays in any case. */
+export function createWeightStore(model: Model, bytes: number): WeightStore {
+  const resident = layerBytes(model) <= bytes;
+  const layers = new Map<Layer, Promise<Weights>>();
+  const rows = new Map<number, Float32Array>();
+  const { hiddenSize } = model.architecture;
+  let head: Promise<Weights> | undefined;
+  return {
+    resident,
+    layer(layer) {
+      if (!resident) return model.layerWeights(layer);
+      const weights = layers.get(layer) ?? model.layerWeights(layer);
+      layers.set(layer, weights);
+      return weights;
+    },
+    head() {
+      head ??= model.headWeights();
+      return head;
+    },
+    async embed(ids) {
+      const missing = [...new Set(ids.filter((id) => !rows.has(id)))];
+      const read = missing.length > 0 ? await model.embed(Int32Array.from(missing)) : undefined;
+      for (const [i, id] of missing.entries()) rows.set(id, read!.slice(i * hiddenSize, (i + 1) * hiddenSize));
+      const embeddings = new Float32Array(ids.length * hiddenSize);
+      for (const [i, id] of ids.entries()) embeddings.set(rows.get(id)!, i * hiddenSize);
+      return embeddings;
+    },
+  };
+}
+
+/** Bytes of all layers' weights in float32. */
+function layerBytes({ layers }: Model): number {
+  return layers.reduce((sum, { sites }) => sum + sites.reduce((size, site) => size + 4 * site.in * site.out, 0), 0);
+}

@@ -1,0 +1,128 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { openCheckpoint } from "../../src/checkpoint/open.js";
+import type { Engine } from "../../src/engine/engine.js";
+import { engines } from "../../src/engine/registry.js";
+import { type Generated, type GenerateOptions, generate, type Prompt } from "../../src/generation/generate.js";
+import { families } from "../../src/model/families/registry.js";
+import { type Model, openModel } from "../../src/model/model.js";
+import { oracle } from "../oracles.js";
+import { readSafetensors } from "../support/safetensors.js";
+
+const root = oracle("models", "tiny-random") ?? fileURLToPath(new URL("../fixtures/models", import.meta.url));
+const known = new Set(families.flatMap((family) => family.modelTypes));
+const folders = readdirSync(root).filter((name) => {
+  const config = join(root, name, "config.json");
+  return existsSync(config) && known.has(JSON.parse(readFileSync(config, "utf8")).model_type);
+});
+
+const OPTIONS: GenerateOptions = { endIds: new Set(), decode: (ids) => ids.join(" "), batch: 8, memory: 2 ** 30 };
+
+async function continued(
+  model: Model,
+  engine: Engine,
+  prompts: readonly Prompt[],
+  options: Partial<GenerateOptions> = {},
+): Promise<Generated[]> {
+  const results: Generated[] = [];
+  await generate(model, engine, prompts, { ...OPTIONS, ...options }, (prompt, generated) => {
+    expect(results[prompt]).toBeUndefined();
+    results[prompt] = generated;
+  });
+  expect(Object.keys(results)).toHaveLength(prompts.length);
+  return results;
+}
+
+const idsOf = (results: readonly Generated[]) => results.map(({ ids }) => ids);
+
+for (const { name, create } of engines) {
+  describe(`generation by ${name}`, () => {
+    const withModel = async (folder: string, test: (model: Model, engine: Engine) => Promise<void>) => {
+      const engine = create({});
+      const checkpoint = await openCheckpoint(join(root, folder));
+      try {
+        await test(openModel(checkpoint), engine);
+      } finally {
+        await checkpoint.close();
+        await engine.dispose();
+      }
+    };
+
+    it.each(folders)("%s: transformers' greedy ids, also among other prompts and layer by layer", (folder) =>
+      withModel(folder, async (model, engine) => {
+        const expected = readSafetensors(join(root, folder, "expected.safetensors"));
+        const tokens = expected.get("input_ids")!.shape[1]!;
+        const ids = [...expected.get("input_ids")!.data.slice(0, tokens)];
+        const greedy = [...expected.get("greedy")!.data];
+        const prompt = { ids, maxNewTokens: greedy.length };
+        // Shorter and longer ones, some with the same beginning, more of them than a batch takes.
+        const others = [3, 7, 20, 1, 12].map((length, i) => ({
+          ids: [...ids.slice(0, i), ...Array.from({ length }, (_, j) => (j * j + i) % 100)],
+          maxNewTokens: 4 + 3 * i,
+        }));
+        const all = [...others, prompt, ...others];
+        const alone = idsOf([
+          ...(await continued(model, engine, others, { batch: 1 })),
+          ...(await continued(model, engine, [prompt])),
+        ]);
+        expect(alone[5]).toEqual(greedy);
+        for (const options of [{ batch: 3 }, { batch: 16 }, { batch: 4, memory: 0 }]) {
+          expect(idsOf(await continued(model, engine, all, options))).toEqual([...alone, ...alone.slice(0, 5)]);
+        }
+      }),
+    );
+
+    const folder = folders[0]!;
+
+    it("computes a common beginning once, to the same end", () =>
+      withModel(folder, async (model, engine) => {
+        const beginning = Array.from({ length: 30 }, (_, i) => (7 * i) % 90);
+        const prompts = [[1, 2, 3], [4], [5, 6]].map((end) => ({ ids: [...beginning, ...end], maxNewTokens: 6 }));
+        const alone: Generated[] = [];
+        for (const prompt of prompts) alone.push(...(await continued(model, engine, [prompt])));
+        expect(await continued(model, engine, prompts, { batch: 2 })).toEqual(alone);
+        // A prompt that is another's beginning keeps a token for itself.
+        const nested = [{ ids: beginning, maxNewTokens: 6 }, prompts[0]!];
+        expect((await continued(model, engine, nested))[1]).toEqual(alone[0]);
+      }));
+
+    it("stops at end tokens, stop strings and the length, and says which", () =>
+      withModel(folder, async (model, engine) => {
+        const prompt = { ids: [5, 17, 40], maxNewTokens: 8 };
+        const [free] = await continued(model, engine, [prompt]);
+        expect(free).toMatchObject({ stop: "length", truncated: 0, text: free!.ids.join(" ") });
+        expect(free!.ids).toHaveLength(8);
+        const end = free!.ids.find((id, i) => i > 0 && !free!.ids.slice(0, i).includes(id))!;
+        const until = free!.ids.slice(0, free!.ids.indexOf(end));
+        const [ended] = await continued(model, engine, [prompt], { endIds: new Set([end]) });
+        expect(ended).toEqual({ ids: [...until, end], text: until.join(" "), stop: "end", truncated: 0 });
+        const [cut] = await continued(model, engine, [{ ...prompt, stopStrings: ["nowhere", ` ${end}`] }]);
+        expect(cut).toMatchObject({ ids: [...until, end], text: until.join(" "), stop: "stop-string" });
+      }));
+
+    it("cuts a prompt that leaves no room from the left, and says by how much", () =>
+      withModel(folder, async (model, engine) => {
+        const { maxTokens } = model.architecture;
+        const long = Array.from({ length: maxTokens + 5 }, (_, i) => (i * 3) % 100);
+        const [cut] = await continued(model, engine, [{ ids: long, maxNewTokens: 4 }]);
+        const [short] = await continued(model, engine, [{ ids: long.slice(9), maxNewTokens: 4 }]);
+        expect(cut).toEqual({ ...short, truncated: 9 });
+      }));
+
+    it("draws by a seed of each prompt's own, and from the likeliest alone it takes that", () =>
+      withModel(folder, async (model, engine) => {
+        const prompts = [[3, 4], [9], [11, 2, 6], [3, 4]].map((ids) => ({ ids, maxNewTokens: 12 }));
+        const sampling = { temperature: 2, topK: 50, topP: 0.95, seed: 3 };
+        const drawn = idsOf(await continued(model, engine, prompts, { sampling }));
+        expect(idsOf(await continued(model, engine, prompts, { sampling, batch: 1 }))).toEqual(drawn);
+        expect(idsOf(await continued(model, engine, prompts, { sampling: { ...sampling, seed: 4 } }))).not.toEqual(
+          drawn,
+        );
+        expect(drawn[3]).not.toEqual(drawn[0]);
+        const one = await continued(model, engine, prompts, { sampling: { ...sampling, topK: 1 } });
+        expect(idsOf(one)).toEqual(idsOf(await continued(model, engine, prompts)));
+      }));
+  });
+}
