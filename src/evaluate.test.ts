@@ -42,6 +42,7 @@ describe("evaluate", () => {
 
   it("gives a model alone the perplexity that it has in a comparison", async () => {
     const alone = await evaluate({ model: pruned, data, windows: 4 });
+    if (!alone.data) throw new Error("no figures of text");
     const { perplexity } = await compare();
     expect(alone.perplexity.base).toBeNull();
     expect(alone.perplexity.compressed).toBeCloseTo(perplexity.compressed!, 10);

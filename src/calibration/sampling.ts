@@ -1,8 +1,8 @@
 import type { DocumentSource, Source } from "../data/source.js";
 import { consecutiveWindows, firstWindows, requireTokenizer } from "../data/windows.js";
 import { InputError } from "../errors.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { createMersenneTwister } from "../random/mersenne.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 /** The field's convention: 128 windows, of 2,048 tokens for LLaMA. */
 const DEFAULT_SAMPLES = 128;

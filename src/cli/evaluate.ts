@@ -1,49 +1,77 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { EvaluateOptions } from "../evaluate.js";
 import { describeEvaluation } from "./evaluation-text.js";
-import { checkGates, type GateFlags, judge, missedGates } from "./gates.js";
+import { checkGates, type GateFlags, judge, missedGates, scoreGate } from "./gates.js";
 import {
+  byteSize,
   dataDirectoryOf,
   dataDirOption,
   engineOption,
   type GlobalFlags,
   number,
+  repeated,
   threadsOption,
   wholeNumber,
 } from "./options.js";
 import type { Terminal } from "./terminal.js";
 
-/** What commander makes of the options; they have the library's names. */
+/** What commander makes of the options; they have the library's names, `--task` in the singular. */
 type EvaluateFlags = GlobalFlags &
   GateFlags &
-  Omit<EvaluateOptions, "model" | "dataDirectory" | "signal" | "onProgress"> & { readonly dataDir?: string };
+  Omit<EvaluateOptions, "model" | "tasks" | "dataDirectory" | "signal" | "onProgress"> & {
+    readonly dataDir?: string;
+    readonly task?: readonly string[];
+  };
 
 export function addEvaluate(program: Command, terminal: Terminal): void {
   program
     .command("evaluate")
-    .description("measure a model on text, alone or against its base")
+    .description("measure a model on text and on tasks, alone or against its base")
     .argument("<model>", "folder of the model")
-    .requiredOption("--data <source>", "text to measure on: a file, or a name from pare list data")
+    .option("--data <source>", "text to measure on: a file, or a name from pare list data")
     .option("--base <model>", "folder of the model it was made from: adds divergences at every position")
     .option("--sequence-length <n>", "tokens in a window", wholeNumber(2))
     .option("--windows <n>", "windows to measure, from the start of the text", wholeNumber(1))
     .option("--per-token <file>", "write every position's figures: .jsonl or .parquet")
     .option("--noise-floor", "also compare the base with itself under rounding noise: less means nothing")
+    .option(
+      "--task <name>",
+      "a task: a name from pare list tasks, or a file that ends in .yaml; may be repeated",
+      repeated,
+    )
+    .option("--limit <n>", "only the first n items of each task", wholeNumber(1))
+    .option("--few-shot <n>", "examples in front of each prompt, in place of the task's own number", wholeNumber(0))
+    .option("--seed <n>", "of examples, sampling and tests of significance; 0 where left out", wholeNumber(0))
+    .addOption(
+      new Option("--chat <mode>", "use the model's chat template; auto: for tasks that generate, where it has one")
+        .choices(["auto", "on", "off"])
+        .default("auto"),
+    )
+    .option("--system-prompt <text>", "the chat's system message")
+    .option("--max-new-tokens <n>", "tokens of an answer, in place of the task's own limit", wholeNumber(1))
+    .option("--temperature <t>", "draw tokens instead of taking the likeliest", number(0))
+    .option("--top-k <n>", "draw from the n likeliest tokens only", wholeNumber(1))
+    .option("--top-p <share>", "draw from the likeliest tokens that make up this probability", number(0))
+    .option("--batch <n>", "prompts that are answered at once; 16 where left out", wholeNumber(1))
+    .option("--memory <size>", "for generation, such as 4GiB; half of what is free where left out", byteSize)
+    .option("-o, --output <folder>", "keep results and every item's answers there; the same command again goes on")
     .option("--max-jsd <nats>", "exit with code 3 when the mean Jensen-Shannon divergence is above this", number(0))
     .option("--max-perplexity-ratio <ratio>", "exit with code 3 when compressed / base is above this", number(0))
+    .option("--min-score <task.metric=score>", "exit with code 3 when a task's score is below this", scoreGate)
     .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(dataDirOption())
     .action(async (model: string, _flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<EvaluateFlags>();
-      checkGates(flags, flags.base);
+      checkGates(flags, flags);
       const { evaluate } = await import("../evaluate.js");
       const { signal, onProgress } = terminal;
-      const result = await evaluate({ ...flags, ...dataDirectoryOf(flags), model, signal, onProgress });
+      const { task: tasks = [], ...options } = flags;
+      const result = await evaluate({ ...options, ...dataDirectoryOf(flags), model, tasks, signal, onProgress });
       const gates = judge(flags, result);
       terminal.show(gates ? { ...result, gates } : result, flags.json, () => describeEvaluation(result));
       if (!gates || gates.passed) return;
-      terminal.say(missedGates(gates, result.nonFinite));
+      terminal.say(missedGates(gates, result.data ? result.nonFinite : 0));
       process.exitCode = 3;
     });
 }

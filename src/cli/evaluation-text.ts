@@ -1,36 +1,43 @@
 import type { EvaluateResult } from "../evaluate.js";
 import { count, duration, figure, percent, plural, plusMinus, table } from "./format.js";
+import { describeTasks } from "./tasks-text.js";
 
-type Comparison = Extract<EvaluateResult, { readonly jsd: unknown }>;
+type WithText = Extract<EvaluateResult, { readonly perplexity: unknown }>;
+type Comparison = Extract<WithText, { readonly jsd: unknown }>;
 type Divergence = Comparison["jsd"];
 type Share = Comparison["sameTop1"];
 
 /** An evaluation's figures with their standard errors, and what they were measured on. */
 export function describeEvaluation(result: EvaluateResult): string {
-  const parts = [measuredOn(result), "jsd" in result ? comparison(result) : alone(result)];
-  if (result.nonFinite !== 0) {
-    parts.push(
-      `${percent(result.nonFinite ?? 1)} of the positions have logits that are not finite; they are in no figure.`,
-    );
+  const parts = [measuredOn(result)];
+  if (result.data) {
+    parts.push("jsd" in result ? comparison(result) : alone(result));
+    if (result.nonFinite !== 0) {
+      parts.push(
+        `${percent(result.nonFinite ?? 1)} of the positions have logits that are not finite; they are in no figure.`,
+      );
+    }
+    parts.push("± is a standard error clustered by window.");
   }
-  parts.push("± is a standard error clustered by window.");
+  if (result.tasks) parts.push(describeTasks(result.tasks, result.taskRecords ?? {}));
   return parts.join("\n\n");
 }
 
-function measuredOn({ model, base, data, positions, environment, seconds }: EvaluateResult): string {
+function measuredOn(result: EvaluateResult): string {
+  const { model, base, environment, seconds } = result;
   const facts = [["model", model.path]];
   if (base) facts.push(["base", base.path]);
-  facts.push(
-    [
-      "measured on",
-      `${data.source}: ${plural(data.windows, "window")} x ${data.sequenceLength} tokens, ${plural(positions, "position")}`,
-    ],
-    ["computed by", `${environment.engine} in ${environment.precision}, ${duration(seconds["evaluate"] ?? 0)}`],
-  );
+  if (result.data) {
+    const { source, windows, sequenceLength } = result.data;
+    const positions = plural(result.positions, "position");
+    facts.push(["measured on", `${source}: ${plural(windows, "window")} x ${sequenceLength} tokens, ${positions}`]);
+  }
+  const time = duration((seconds["evaluate"] ?? 0) + (seconds["tasks"] ?? 0));
+  facts.push(["computed by", `${environment.engine} in ${environment.precision}, ${time}`]);
   return table(facts, [0, 1]);
 }
 
-function alone({ perplexity, loss }: Exclude<EvaluateResult, Comparison>): string {
+function alone({ perplexity, loss }: Exclude<WithText, Comparison>): string {
   return table([
     ["perplexity", plusMinus(perplexity.compressed, perplexity.compressedStandardError)],
     ["loss (nats)", plusMinus(loss.compressed, loss.compressedStandardError)],

@@ -1,11 +1,21 @@
+import { InvalidArgumentError } from "commander";
 import { InputError } from "../errors.js";
 import type { EvaluateResult } from "../evaluate.js";
+import { metricsOf } from "../task-evaluation/summary.js";
 import { figure, percent } from "./format.js";
 
 /** What a comparison must not exceed, for CI. */
 export interface GateFlags {
   readonly maxJsd?: number;
   readonly maxPerplexityRatio?: number;
+  /** `squad.f1` and the least score that passes. */
+  readonly minScore?: readonly ScoreGate[];
+}
+
+export interface ScoreGate {
+  readonly task: string;
+  readonly metric: string;
+  readonly limit: number;
 }
 
 interface Gate {
@@ -14,43 +24,83 @@ interface Gate {
   readonly value: number | null;
 }
 
-export type Gates = { readonly passed: boolean } & { readonly [name in keyof GateFlags]?: Gate };
-
-/** Throws InputError for a gate without the base that it compares with: before the work, not after it. */
-export function checkGates({ maxJsd, maxPerplexityRatio }: GateFlags, base: string | undefined): void {
-  if (base !== undefined || (maxJsd === undefined && maxPerplexityRatio === undefined)) return;
-  throw new InputError(
-    `${maxJsd === undefined ? "--max-perplexity-ratio" : "--max-jsd"} compares with a base: add --base MODEL`,
-  );
+/** Every gate by its name: `maxJsd`, `maxPerplexityRatio`, `squad.f1`. */
+export interface Gates {
+  readonly passed: boolean;
+  readonly [name: string]: Gate | boolean;
 }
 
-/** Holds a comparison against its gates; undefined where there are none. A figure that is not there passes no gate. */
-export function judge({ maxJsd, maxPerplexityRatio }: GateFlags, result: EvaluateResult): Gates | undefined {
-  if (!("jsd" in result)) return undefined;
-  const gate = (limit: number, value: number | null): Gate => ({
+/** Throws InputError for a gate that compares with what is not measured: before the work, not after it. */
+export function checkGates(
+  { maxJsd, maxPerplexityRatio, minScore = [] }: GateFlags,
+  {
+    base,
+    data,
+    task: tasks = [],
+  }: { readonly base?: string; readonly data?: string; readonly task?: readonly string[] },
+): void {
+  const text =
+    maxJsd !== undefined ? "--max-jsd" : maxPerplexityRatio !== undefined ? "--max-perplexity-ratio" : undefined;
+  if (text && base === undefined) throw new InputError(`${text} compares with a base: add --base MODEL`);
+  if (text && data === undefined) throw new InputError(`${text} is of text: add --data SOURCE`);
+  if (minScore.length > 0 && tasks.length === 0) throw new InputError("--min-score is of a task: add --task NAME");
+}
+
+/** Parses `squad.f1=0.5`; commander's message names the option. */
+export function scoreGate(text: string, before: readonly ScoreGate[] = []): ScoreGate[] {
+  const match = /^([\w.-]+)\.(\w+)=(\S+)$/.exec(text);
+  const limit = Number(match?.[3]);
+  if (!match || !Number.isFinite(limit))
+    throw new InvalidArgumentError("Give TASK.METRIC=SCORE, such as squad.f1=0.5.");
+  return [...before, { task: match[1]!, metric: match[2]!, limit }];
+}
+
+/** Holds results against their gates; undefined where there are none. A figure that is not there passes no gate. */
+export function judge(
+  { maxJsd, maxPerplexityRatio, minScore = [] }: GateFlags,
+  result: EvaluateResult,
+): Gates | undefined {
+  const gates: Record<string, Gate> = {};
+  if (result.data && "jsd" in result) {
     // Positions without finite logits are in no mean: what is left must not pass for the whole.
-    passed: value !== null && value <= limit && result.nonFinite === 0,
-    limit,
-    value,
-  });
-  const gates = {
-    ...(maxJsd === undefined ? {} : { maxJsd: gate(maxJsd, result.jsd.mean) }),
-    ...(maxPerplexityRatio === undefined
-      ? {}
-      : { maxPerplexityRatio: gate(maxPerplexityRatio, result.perplexity.ratio) }),
-  };
+    const atMost = (limit: number, value: number | null): Gate => ({
+      passed: value !== null && value <= limit && result.nonFinite === 0,
+      limit,
+      value,
+    });
+    if (maxJsd !== undefined) gates["maxJsd"] = atMost(maxJsd, result.jsd.mean);
+    if (maxPerplexityRatio !== undefined) {
+      gates["maxPerplexityRatio"] = atMost(maxPerplexityRatio, result.perplexity.ratio);
+    }
+  }
+  for (const { task, metric, limit } of minScore) {
+    const summary = result.tasks?.[task];
+    const found = summary && metricsOf(summary).find(([name]) => name === metric);
+    if (!found) {
+      const known = Object.entries(result.tasks ?? {}).flatMap(([name, one]) =>
+        metricsOf(one).map(([measured]) => `${name}.${measured}`),
+      );
+      throw new InputError(`--min-score ${task}.${metric}: not measured; measured are ${known.join(", ")}`);
+    }
+    const value = found[1].compressed;
+    gates[`${task}.${metric}`] = { passed: value !== null && value >= limit, limit, value };
+  }
   const all = Object.values(gates);
   return all.length === 0 ? undefined : { passed: all.every(({ passed }) => passed), ...gates };
 }
 
+const NAMES: Readonly<Record<string, string>> = {
+  maxJsd: "mean JSD in nats",
+  maxPerplexityRatio: "perplexity ratio",
+};
+
 /** The gates that were missed, in one line. */
-export function missedGates({ maxJsd, maxPerplexityRatio }: Gates, nonFinite: number | null): string {
-  const missed: string[] = [];
-  const add = (gate: Gate | undefined, what: string, option: string) => {
-    if (gate && !gate.passed) missed.push(`${what} is ${figure(gate.value)}, ${option} ${gate.limit}`);
-  };
-  add(maxJsd, "mean JSD in nats", "--max-jsd");
-  add(maxPerplexityRatio, "perplexity ratio", "--max-perplexity-ratio");
+export function missedGates({ passed: _, ...gates }: Gates, nonFinite: number | null): string {
+  const missed = Object.entries(gates).flatMap(([name, gate]) =>
+    typeof gate === "boolean" || gate.passed
+      ? []
+      : [`${NAMES[name] ?? name} is ${figure(gate.value)}, limit ${gate.limit}`],
+  );
   if (nonFinite !== 0) missed.push(`${percent(nonFinite ?? 1)} of the positions have logits that are not finite`);
   return `gate missed: ${missed.join("; ")}`;
 }

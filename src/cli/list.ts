@@ -18,6 +18,19 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
     const { measures } = await import("../metrics/registry.js");
     return Object.entries(measures).map(([name, measure]) => ({ name, ...measure }));
   },
+  async tasks() {
+    const { builtInTaskNames, loadTask } = await import("../tasks/load.js");
+    const tasks = await Promise.all((await builtInTaskNames()).map((name) => loadTask(name)));
+    return tasks.map(({ name, summary, version, kind, metrics, licence, source }) => ({
+      name,
+      summary: `${summary} (${kind}: ${metrics.join(", ")})`,
+      version,
+      kind,
+      metrics,
+      licence,
+      source,
+    }));
+  },
   async data() {
     const { builtInSources } = await import("../data/registry.js");
     return builtInSources.map(({ name, summary, licence, origin }) => ({ name, summary, licence, origin }));

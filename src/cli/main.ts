@@ -10,6 +10,7 @@ import { addInspect } from "./inspect.js";
 import { addList } from "./list.js";
 import type { GlobalFlags } from "./options.js";
 import { openTerminal, type Terminal } from "./terminal.js";
+import { addValidate } from "./validate.js";
 
 const EXAMPLES = `
 Examples:
@@ -47,7 +48,7 @@ function createProgram(terminal: Terminal): Command {
     // Commander puts its suggestions on a line of their own.
     .configureOutput({ outputError: (text) => terminal.say(text.trim()) })
     .configureHelp({ showGlobalOptions: true });
-  for (const add of [addCompress, addEvaluate, addInspect, addList, addDoctor]) add(program, terminal);
+  for (const add of [addCompress, addEvaluate, addInspect, addValidate, addList, addDoctor]) add(program, terminal);
   return program;
 }
 

@@ -24,6 +24,21 @@ export function number(least: number): (text: string) => number {
   };
 }
 
+/** Adds up the values of an option that may be repeated. */
+export function repeated(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}
+
+const UNITS: Readonly<Record<string, number>> = { k: 10, m: 20, g: 30, t: 40 };
+
+/** Parses `4GiB`, `4G`, `512MB` or a number of bytes; units are binary. */
+export function byteSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(?:i?b)?|b)?$/i.exec(text.trim());
+  if (!match) throw new InvalidArgumentError("Give a size, such as 4GiB or 512MiB.");
+  const unit = (match[2] ?? "").toLowerCase();
+  return Math.round(Number(match[1]) * (unit === "" ? 1 : 2 ** UNITS[unit]!));
+}
+
 export function engineOption(): Option {
   return new Option("--engine <name>", "who computes: pare list engines");
 }

@@ -13,6 +13,8 @@ export interface Prompt {
   readonly maxNewTokens: number;
   /** Generation ends where the text holds one of these; the text ends before it. */
   readonly stopStrings?: readonly string[];
+  /** Which random numbers a sampled continuation has; the prompt's index where it is left out. */
+  readonly stream?: number;
 }
 
 export interface GenerateOptions {
@@ -133,7 +135,7 @@ function createRun(prompt: FittedPrompt, index: number, { sampling }: GenerateOp
   return {
     index,
     prompt,
-    choose: sampling ? createSampler(sampling, index) : likeliest,
+    choose: sampling ? createSampler(sampling, prompt.stream ?? index) : likeliest,
     ids: [],
     done: undefined,
   };

@@ -8,6 +8,8 @@ export interface LossFigures {
   readonly loss: Float64Array;
   /** 0 where a logit was NaN or infinite: the position's other figures are then undefined. */
   readonly finite: Uint8Array;
+  /** The likeliest token; -1 where not finite. */
+  readonly top1: Int32Array;
 }
 
 /** Figures of the base's next-token distribution P against the compressed model's Q, a column each, one row a position. */
@@ -31,14 +33,13 @@ export interface PositionFigures extends LossFigures {
   /** Probability of the true next token. */
   readonly targetProbabilityBase: Float64Array;
   readonly targetProbability: Float64Array;
-  /** The likeliest token; -1 where not finite. */
+  /** The base's likeliest token; `top1` is the compressed model's. */
   readonly top1Base: Int32Array;
-  readonly top1: Int32Array;
 }
 
 /** Columns for the given number of positions. */
 export function lossFigures(positions: number): LossFigures {
-  return { loss: new Float64Array(positions), finite: new Uint8Array(positions) };
+  return { loss: new Float64Array(positions), finite: new Uint8Array(positions), top1: new Int32Array(positions) };
 }
 
 /** Columns for the given number of positions. */
@@ -56,7 +57,6 @@ export function positionFigures(positions: number): PositionFigures {
     targetProbabilityBase: new Float64Array(positions),
     targetProbability: new Float64Array(positions),
     top1Base: new Int32Array(positions),
-    top1: new Int32Array(positions),
   };
 }
 
@@ -127,6 +127,7 @@ export function lossOfPositions(
     const distribution = arithmetic.softmax(0, logits, begin);
     out.finite[at + position] = distribution ? 1 : 0;
     out.loss[at + position] = distribution ? lossOf(distribution, targets[position]!) : Number.NaN;
+    out.top1[at + position] = distribution ? distribution.top.ids[0]! : -1;
   }
 }
 

@@ -1,11 +1,13 @@
 import type { LossFigures, PositionFigures } from "./distribution.js";
 import { TOP } from "./softmax.js";
-
-/** A mean over positions and its standard error clustered by window; null where undefined. */
-interface MeanSummary {
-  readonly mean: number | null;
-  readonly standardError: number | null;
-}
+import {
+  type Clusters,
+  clusteredMean,
+  clustersOf,
+  exponential,
+  type MeanSummary,
+} from "./statistics/clustered-mean.js";
+import { mean } from "./statistics/mean.js";
 
 /** A divergence over positions, nats (`meanBits`: bits). Quantiles interpolate linearly, as numpy's default does. */
 export interface QuantileSummary extends MeanSummary {
@@ -89,11 +91,11 @@ export function summariseDivergence(figures: PositionFigures, windows: Int32Arra
   const of = (value: (position: number) => number): Float64Array => Float64Array.from(sample.positions, value);
   const base = of((i) => figures.lossBase[i]!);
   const compressed = of((i) => figures.loss[i]!);
-  const lossBase = meanSummary(base, sample);
-  const loss = meanSummary(compressed, sample);
-  const difference = meanSummary(
+  const lossBase = clusteredMean(base, sample.clusters);
+  const loss = clusteredMean(compressed, sample.clusters);
+  const difference = clusteredMean(
     of((i) => figures.loss[i]! - figures.lossBase[i]!),
-    sample,
+    sample.clusters,
   );
   const perplexityBase = exponential(lossBase);
   const perplexity = exponential(loss);
@@ -121,29 +123,29 @@ export function summariseDivergence(figures: PositionFigures, windows: Int32Arra
     },
     jsd: quantileSummary(
       of((i) => figures.jsd[i]!),
-      sample,
+      sample.clusters,
     ),
     kl: quantileSummary(
       of((i) => figures.kl[i]!),
-      sample,
+      sample.clusters,
     ),
     klReverse: quantileSummary(
       of((i) => figures.klReverse[i]!),
-      sample,
+      sample.clusters,
     ),
-    sameTop1: meanSummary(
+    sameTop1: clusteredMean(
       of((i) => figures.sameTop1[i]!),
-      sample,
+      sample.clusters,
     ),
-    top5Overlap: meanSummary(
+    top5Overlap: clusteredMean(
       of((i) => figures.top5Overlap[i]! / TOP),
-      sample,
+      sample.clusters,
     ),
-    deltaP: { ...meanSummary(deltaP, sample), rms: meanSquare === null ? null : Math.sqrt(meanSquare) },
-    totalVariation: meanSummary(totalVariation, sample),
-    acceptance: meanSummary(
+    deltaP: { ...clusteredMean(deltaP, sample.clusters), rms: meanSquare === null ? null : Math.sqrt(meanSquare) },
+    totalVariation: clusteredMean(totalVariation, sample.clusters),
+    acceptance: clusteredMean(
       totalVariation.map((value) => 1 - value),
-      sample,
+      sample.clusters,
     ),
     lnPerplexityCorrelation: correlation(base, compressed),
     byConfidence: byConfidence(figures, sample.positions),
@@ -154,9 +156,9 @@ export function summariseDivergence(figures: PositionFigures, windows: Int32Arra
 /** Sums up one model's losses; `windows` as for summariseDivergence. */
 export function summariseLoss(figures: LossFigures, windows: Int32Array): LossSummary {
   const sample = finitePositions(figures, windows);
-  const loss = meanSummary(
+  const loss = clusteredMean(
     Float64Array.from(sample.positions, (i) => figures.loss[i]!),
-    sample,
+    sample.clusters,
   );
   return {
     positions: figures.finite.length,
@@ -166,25 +168,17 @@ export function summariseLoss(figures: LossFigures, windows: Int32Array): LossSu
   };
 }
 
-/** The positions that count, and the window of each numbered from 0 without gaps. */
+/** The positions that count, and the window of each. */
 interface Sample {
   readonly positions: Int32Array;
-  readonly clusters: Int32Array;
-  readonly clusterCount: number;
+  readonly clusters: Clusters;
 }
 
 function finitePositions(figures: LossFigures, windows: Int32Array): Sample {
   if (windows.length !== figures.finite.length)
     throw new RangeError(`${windows.length} window numbers for ${figures.finite.length} positions`);
   const positions = Int32Array.from(figures.finite.keys()).filter((i) => figures.finite[i] === 1);
-  const numbers = new Map<number, number>();
-  const clusters = positions.map((i) => {
-    const window = windows[i]!;
-    const number = numbers.get(window) ?? numbers.size;
-    numbers.set(window, number);
-    return number;
-  });
-  return { positions, clusters, clusterCount: numbers.size };
+  return { positions, clusters: clustersOf(positions.map((i) => windows[i]!)) };
 }
 
 function shareLeftOut(figures: LossFigures, sample: Sample): number | null {
@@ -192,34 +186,8 @@ function shareLeftOut(figures: LossFigures, sample: Sample): number | null {
   return all === 0 ? null : (all - sample.positions.length) / all;
 }
 
-function mean(values: Float64Array): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/**
- * Mean over N positions and its cluster-robust standard error, with S_w the sum and n_w the positions of window w of W:
- * √(Σ_w (S_w - n_w · mean)² · W/(W - 1)) / N. One window says nothing about the spread between windows: null.
- * Liang and Zeger 1986; what statsmodels' OLS on a constant gives with cov_type="cluster".
- */
-function meanSummary(values: Float64Array, sample: Sample): MeanSummary {
-  const average = mean(values);
-  const count = sample.clusterCount;
-  if (average === null || count < 2) return { mean: average, standardError: null };
-  const deviations = new Float64Array(count); // S_w - n_w · mean
-  for (let i = 0; i < values.length; i++) deviations[sample.clusters[i]!]! += values[i]! - average;
-  const squares = deviations.reduce((sum, deviation) => sum + deviation * deviation, 0);
-  return { mean: average, standardError: Math.sqrt((squares * count) / (count - 1)) / values.length };
-}
-
-/** exp of a mean; d exp(x) = exp(x) dx gives the standard error. Null where exp overflows. */
-function exponential(summary: MeanSummary): { value: number | null; standardError: number | null } {
-  const value = summary.mean === null ? null : Math.exp(summary.mean);
-  if (value === null || !Number.isFinite(value)) return { value: null, standardError: null };
-  return { value, standardError: summary.standardError === null ? null : value * summary.standardError };
-}
-
-function quantileSummary(values: Float64Array, sample: Sample): QuantileSummary {
-  const summary = meanSummary(values, sample);
+function quantileSummary(values: Float64Array, clusters: Clusters): QuantileSummary {
+  const summary = clusteredMean(values, clusters);
   const sorted = values.toSorted();
   return {
     ...summary,

@@ -1,4 +1,4 @@
-import type { Engine, Rows, Weights } from "../engine/engine.js";
+import { type Engine, emptyRows, type Rows, type Weights } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import type { FloatArray } from "../tensor/matrix.js";
 import { type Batch, embedWindows, propagate } from "./batches.js";
@@ -22,27 +22,39 @@ const HIDDEN_BYTES = 2 ** 28;
 /** Logits of one model computed at once: 16 MiB in float32. */
 const LOGITS = 2 ** 22;
 
-/** Positions that windows have a next token for: length - 1 of each. */
-export function scoredPositions(windows: readonly Int32Array[]): number {
-  return windows.reduce((sum, window) => sum + window.length - 1, 0);
+/** The first token of each window that is scored, by what comes before it; the second where it is not said. */
+export type ScoreFrom = readonly number[] | undefined;
+
+/** Tokens of windows that are scored: all but the first of each where nothing else is said. */
+export function scoredPositions(windows: readonly Int32Array[], scoreFrom?: ScoreFrom): number {
+  return windows.reduce((sum, window, w) => sum + window.length - (scoreFrom?.[w] ?? 1), 0);
+}
+
+interface ScoreOptions {
+  readonly scoreFrom?: ScoreFrom;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: (steps: number) => void;
 }
 
 /**
- * Runs every stream over the windows, layer by layer, and hands the logits of every position that has a next token to
- * `score`, in order. Weights and hidden states are held for one layer and one group of windows at a time.
+ * Runs every stream over the windows, layer by layer, and hands the logits of every position whose next token is scored
+ * to `score`, in order. Weights and hidden states are held for one layer and one group of windows at a time.
  */
 export async function scoreWindows(
   streams: readonly Stream[],
   engine: Engine,
   windows: readonly Int32Array[],
   score: Score,
-  { signal, onStep = () => {} }: { signal?: AbortSignal | undefined; onStep?: (steps: number) => void } = {},
+  { scoreFrom, signal, onStep = () => {} }: ScoreOptions = {},
 ): Promise<void> {
   let from = 0;
+  let window = 0;
   for (const group of groupWindows(streams, engine, windows)) {
     const batches: Batch[][] = [];
     for (const stream of streams) batches.push(await runBlocks(stream, engine, group, onStep, signal));
-    from = await scoreGroup(streams, engine, batches, from, score, onStep, signal);
+    const starts = scoreFrom?.slice(window, window + group.length);
+    from = await scoreGroup(streams, engine, batches, starts, from, score, onStep, signal);
+    window += group.length;
   }
 }
 
@@ -93,33 +105,39 @@ async function runBlocks(
   return batches;
 }
 
-/** Positions whose logits are computed at once: rows of a batch, and the tokens that come next there. */
+/** Positions whose logits are computed at once: the rows, where they are, and the tokens that come next there. */
 interface Chunk {
-  readonly batch: number;
-  readonly rows: Int32Array;
+  readonly rows: readonly Row[];
   readonly targets: Int32Array;
+}
+
+interface Row {
+  readonly batch: number;
+  readonly row: number;
 }
 
 async function scoreGroup(
   streams: readonly Stream[],
   engine: Engine,
   batches: readonly (readonly Batch[])[],
+  scoreFrom: ScoreFrom,
   begin: number,
   score: Score,
   onStep: (steps: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const heads = await loadHeads(streams, engine);
-  const chunks = chunksOf(batches[0]!, Math.ceil(LOGITS / streams[0]!.model.architecture.vocabularySize));
+  const size = Math.ceil(LOGITS / streams[0]!.model.architecture.vocabularySize);
+  const chunks = chunksOf(batches[0]!, scoreFrom, size);
   const positions = chunks.reduce((sum, { targets }) => sum + targets.length, 0);
   const windows = batches[0]!.reduce((sum, batch) => sum + batch.windows, 0);
   const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / positions;
   const logits: FloatArray[] = [];
   let from = begin;
-  for (const { batch, rows, targets } of chunks) {
+  for (const { rows, targets } of chunks) {
     for (const [s, head] of heads.entries()) {
       throwIfAborted(signal);
-      logits[s] = await head(batches[s]![batch]!, rows, logits[s]);
+      logits[s] = await head(batches[s]!, rows, logits[s]);
     }
     score(logits, targets, from);
     from += targets.length;
@@ -128,23 +146,26 @@ async function scoreGroup(
   return from;
 }
 
-function chunksOf(batches: readonly Batch[], size: number): Chunk[] {
-  const chunks: Chunk[] = [];
+function chunksOf(batches: readonly Batch[], scoreFrom: ScoreFrom, size: number): Chunk[] {
+  const rows: Row[] = [];
+  const targets: number[] = [];
+  let window = 0;
   for (const [batch, { ids, tokens }] of batches.entries()) {
-    const rows = ids.flatMap((window, w) => Array.from({ length: window.length - 1 }, (_, t) => w * tokens + t));
-    for (let at = 0; at < rows.length; at += size) {
-      const some = Int32Array.from(rows.slice(at, at + size));
-      chunks.push({
-        batch,
-        rows: some,
-        targets: some.map((row) => ids[Math.floor(row / tokens)]![(row % tokens) + 1]!),
-      });
+    for (const [w, windowIds] of ids.entries()) {
+      for (let target = scoreFrom?.[window] ?? 1; target < windowIds.length; target++) {
+        rows.push({ batch, row: w * tokens + target - 1 });
+        targets.push(windowIds[target]!);
+      }
+      window++;
     }
   }
-  return chunks;
+  return Array.from({ length: Math.ceil(rows.length / size) }, (_, chunk) => ({
+    rows: rows.slice(chunk * size, (chunk + 1) * size),
+    targets: Int32Array.from(targets.slice(chunk * size, (chunk + 1) * size)),
+  }));
 }
 
-type Head = (batch: Batch, rows: Int32Array, room: FloatArray | undefined) => Promise<FloatArray>;
+type Head = (batches: readonly Batch[], rows: readonly Row[], room: FloatArray | undefined) => Promise<FloatArray>;
 
 /** Each stream's head; what is equal in several models is held once. */
 async function loadHeads(streams: readonly Stream[], engine: Engine): Promise<Head[]> {
@@ -155,15 +176,16 @@ async function loadHeads(streams: readonly Stream[], engine: Engine): Promise<He
     loaded.set(model, weights);
     const executable = await engine.compile(model.architecture.head);
     const { hiddenSize } = model.architecture;
-    heads.push((batch, rows, room) => executable.run(takeRows(batch.hidden, hiddenSize, rows), weights, room));
+    heads.push((batches, rows, room) => executable.run(takeRows(batches, hiddenSize, rows, engine), weights, room));
   }
   return heads;
 }
 
 /** The named rows, one after the other, as one window. */
-function takeRows(hidden: FloatArray, columns: number, rows: Int32Array): Rows {
-  const data =
-    hidden instanceof Float64Array ? new Float64Array(rows.length * columns) : new Float32Array(rows.length * columns);
-  for (const [i, row] of rows.entries()) data.set(hidden.subarray(row * columns, (row + 1) * columns), i * columns);
+function takeRows(batches: readonly Batch[], columns: number, rows: readonly Row[], engine: Engine): Rows {
+  const data = emptyRows(engine, rows.length * columns);
+  for (const [i, { batch, row }] of rows.entries()) {
+    data.set(batches[batch]!.hidden.subarray(row * columns, (row + 1) * columns), i * columns);
+  }
   return { data, windows: 1, tokens: rows.length };
 }
