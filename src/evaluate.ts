@@ -2,6 +2,14 @@ import type { Checkpoint } from "./checkpoint/checkpoint.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError } from "./errors.js";
+import { type Model, openModel } from "./model/model.js";
+import { createStopwatch } from "./progress.js";
+import { type EnvironmentRecord, environmentRecord } from "./results/environment.js";
+import { openEvaluationFolder } from "./results/evaluation-folder.js";
+import { checkPerTokenFile } from "./results/per-token.js";
+import type { Contestant } from "./task-evaluation/answers.js";
+import { prepareTasks, runTasks, type TaskOptions, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
+import type { TaskSummary } from "./task-evaluation/summary.js";
 import {
   type AloneSummary,
   type ComparedSummary,
@@ -9,16 +17,13 @@ import {
   measureModel,
   type TextOptions,
   type TextRun,
-} from "./evaluate-text.js";
-import { type EvaluationDataOptions, type EvaluationRecord, evaluationData } from "./evaluation-data.js";
-import { type Model, openModel } from "./model/model.js";
-import { createStopwatch } from "./progress.js";
-import { type EnvironmentRecord, environmentRecord } from "./results/environment.js";
-import { openEvaluationFolder } from "./results/evaluation-folder.js";
-import { checkPerTokenFile } from "./results/per-token.js";
-import { prepareTasks, runTasks, type TaskOptions, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
-import type { TaskSummary } from "./task-evaluation/summary.js";
-import { loadTokenizer } from "./tokenizer/tokenizer.js";
+} from "./text-evaluation/evaluate-text.js";
+import {
+  type EvaluationDataOptions,
+  type EvaluationRecord,
+  evaluationData,
+} from "./text-evaluation/evaluation-data.js";
+import { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";
 
 export interface EvaluateOptions
   extends Partial<Pick<EvaluationDataOptions, "data">>,
@@ -82,47 +87,26 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const watch = createStopwatch();
     const text =
       data === undefined ? undefined : await evaluationData({ ...options, data }, loading, model.architecture, signal);
-    const identify = async (one: Model) => ({ model: one, sha256: await one.checkpoint.hash(signal) });
-    const contestants = { model: await identify(model), base: base && (await identify(base)) };
-    const recordOf = ({ model: { checkpoint }, sha256 }: typeof contestants.model): ModelRecord => ({
-      path: checkpoint.directory,
-      sha256,
-    });
-    const common = {
-      model: recordOf(contestants.model),
-      base: contestants.base ? recordOf(contestants.base) : null,
-      environment: environmentRecord(engine),
-      seconds: watch.seconds,
-    };
+    const prepared =
+      tasks.length === 0
+        ? undefined
+        : await prepareTasks({ model, base, tokenizer: await tokenizerOf(base ?? model, loading) }, options, tasks);
 
     const folder = await openEvaluationFolder(options.output);
     try {
-      const found = tasks.length > 0 ? await loading() : undefined;
-      if (tasks.length > 0 && !found) {
-        throw new InputError(
-          `${(base ?? model).checkpoint.directory}: tasks need a tokenizer, and there is no tokenizer.json`,
-        );
-      }
-      const { dataDirectory } = options;
-      const taskRun = found && {
-        ...contestants,
-        engine,
-        tokenizer: found,
-        dataDirectory,
-        journal: folder.journal,
-        signal,
-        onProgress,
-      };
-      const prepared = taskRun ? await prepareTasks(taskRun, { ...options, tasks }) : [];
-
+      const identify = async (one: Model) => ({ model: one, sha256: await one.checkpoint.hash(signal) });
+      const contestants = { model: await identify(model), base: base && (await identify(base)) };
       const run: TextRun | undefined = text && { engine, windows: text.windows, options, watch };
       const figures = run && (base ? await compareModels(run, base, model, loading) : await measureModel(run, model));
-      const taskResults =
-        taskRun && (await watch.time("tasks", () => runTasks(taskRun, prepared, { ...options, tasks })));
+      const taskRun = { ...contestants, engine, journal: folder.journal, signal, onProgress };
+      const taskResults = prepared && (await watch.time("tasks", () => runTasks(taskRun, prepared, options)));
       const result: EvaluateResult = {
         ...(figures && text ? { ...figures, data: text.record } : { data: null }),
-        ...common,
+        model: recordOf(contestants.model),
+        base: contestants.base ? recordOf(contestants.base) : null,
         ...(taskResults ? { tasks: taskResults.summary, taskRecords: taskResults.records } : {}),
+        environment: environmentRecord(engine),
+        seconds: watch.seconds,
       };
       await folder.write(result, taskResults?.items ?? []);
       return result;
@@ -145,6 +129,18 @@ function checkOptions({ data, tasks = [], base, perToken, noiseFloor }: Evaluate
   if (positions && data === undefined)
     throw new InputError(`${positions} measures positions of text: add --data SOURCE`);
   if (perToken) checkPerTokenFile(perToken);
+}
+
+/** Tasks need what data of token ids do without. */
+async function tokenizerOf({ checkpoint }: Model, loading: () => Promise<Tokenizer | undefined>): Promise<Tokenizer> {
+  const tokenizer = await loading();
+  if (!tokenizer)
+    throw new InputError(`${checkpoint.directory}: tasks need a tokenizer, and there is no tokenizer.json`);
+  return tokenizer;
+}
+
+function recordOf({ model: { checkpoint }, sha256 }: Contestant): ModelRecord {
+  return { path: checkpoint.directory, sha256 };
 }
 
 /** Two models can be compared token by token only if they mean the same tokens. */

@@ -18,8 +18,6 @@ import { availableMemory } from "./memory.js";
 import { summariseTasks, type TaskFigures, type TaskSummary } from "./summary.js";
 
 export interface TaskOptions {
-  /** Built-in names, or files that end in .yaml. */
-  readonly tasks: readonly string[];
   /** Only the first so many items of each task. */
   readonly limit?: number;
   /** Examples in front of each prompt, in place of what the task says. */

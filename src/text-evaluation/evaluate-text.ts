@@ -1,25 +1,25 @@
-import type { Engine } from "./engine/engine.js";
+import type { Engine } from "../engine/engine.js";
 import {
   comparePositions,
   lossFigures,
   lossOfPositions,
   type PositionFigures,
   positionFigures,
-} from "./metrics/distribution.js";
+} from "../metrics/distribution.js";
 import {
   type DivergenceSummary,
   type LossSummary,
   type QuantileSummary,
   summariseDivergence,
   summariseLoss,
-} from "./metrics/summary.js";
-import type { Model } from "./model/model.js";
-import { type Stream, scoredPositions, scoreWindows, scoringSteps } from "./model/score.js";
-import type { createStopwatch, OnProgress } from "./progress.js";
-import { createMersenneTwister } from "./random/mersenne.js";
-import { writePerToken } from "./results/per-token.js";
-import type { FloatArray } from "./tensor/matrix.js";
-import type { Tokenizer } from "./tokenizer/tokenizer.js";
+} from "../metrics/summary.js";
+import type { Model } from "../model/model.js";
+import { type Stream, scoredPositions, scoreWindows, scoringSteps } from "../model/score.js";
+import type { createStopwatch, OnProgress } from "../progress.js";
+import { createMersenneTwister } from "../random/mersenne.js";
+import { writePerToken } from "../results/per-token.js";
+import type { FloatArray } from "../tensor/matrix.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface TextOptions {
   /** Also compare the base with itself under relative noise of 2⁻⁹ on every block's output: less means nothing. */

@@ -1,9 +1,9 @@
-import type { SourceFile } from "./data/source.js";
-import { loadSource } from "./data/sources.js";
-import { evaluationWindows, sha256OfIds } from "./data/windows.js";
-import { checkWindows } from "./model/check-windows.js";
-import type { Architecture } from "./model/family.js";
-import type { Tokenizer } from "./tokenizer/tokenizer.js";
+import type { SourceFile } from "../data/source.js";
+import { loadSource } from "../data/sources.js";
+import { evaluationWindows, sha256OfIds } from "../data/windows.js";
+import { checkWindows } from "../model/check-windows.js";
+import type { Architecture } from "../model/family.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface EvaluationDataOptions {
   /** A built-in name or a file. */
