@@ -7,6 +7,41 @@ export interface Rows {
   readonly data: FloatArray;
   readonly windows: number;
   readonly tokens: number;
+  /** Of a single window only: the pieces that it consists of, which do not see one another but as they say. */
+  readonly segments?: readonly Segment[] | undefined;
+}
+
+/**
+ * A run of tokens within a window. It sees itself, causally, and, where it continues another segment, all that this one
+ * and those before it hold, as if the window had nothing else in it: several continuations of one text, and several texts,
+ * go through a block together.
+ */
+export interface Segment {
+  readonly tokens: number;
+  /** Index of the earlier segment that this one continues. */
+  readonly continues?: number;
+}
+
+/** Where each token of a window stands in its own text, and from where on it sees which rows. */
+export interface Seen {
+  readonly position: number;
+  /** Ranges of rows [from, to), in the order of the text; the last ends with the token itself. */
+  readonly ranges: readonly (readonly [from: number, to: number])[];
+}
+
+/** What every token of a segmented window sees. */
+export function seenInSegments(segments: readonly Segment[]): Seen[] {
+  const whole: { readonly length: number; readonly ranges: Seen["ranges"] }[] = [];
+  const seen: Seen[] = [];
+  for (const { tokens, continues } of segments) {
+    const begin = seen.length;
+    const before = continues === undefined ? { length: 0, ranges: [] } : whole[continues]!;
+    for (let t = 0; t < tokens; t++) {
+      seen.push({ position: before.length + t, ranges: [...before.ranges, [begin, begin + t + 1]] });
+    }
+    whole.push({ length: before.length + tokens, ranges: [...before.ranges, [begin, begin + tokens]] });
+  }
+  return seen;
 }
 
 /** Parameters by name (`self_attn.q_proj.weight`), row-major, always float32: every dtype that is read fits in it. */

@@ -147,6 +147,56 @@ describe("tokens that extend a cache give what whole windows give", () => {
   }
 });
 
+describe("segments of a window give what windows of their own give", () => {
+  for (const { name, create } of engines) {
+    it.each(folders)(`${name}: %s`, async (folder) => {
+      const engine = create({});
+      const checkpoint = await openCheckpoint(join(root, folder));
+      try {
+        const model = openModel(checkpoint);
+        const ids = (length: number, seed: number) => Array.from({ length }, (_, i) => (i * i * 3 + 13 * seed) % 128);
+        // A text with two continuations, one of which goes on in two ways; another text; and enough for several chunks.
+        const segments = [
+          { tokens: 9 },
+          { tokens: 4, continues: 0 },
+          { tokens: 7, continues: 0 },
+          { tokens: 6 },
+          { tokens: 3, continues: 2 },
+          { tokens: 5, continues: 2 },
+          { tokens: 300 },
+          { tokens: 8, continues: 6 },
+        ];
+        const parts = segments.map(({ tokens }, s) => ids(tokens, s));
+        const chains = [[0], [0, 1], [0, 2], [3], [0, 2, 4], [0, 2, 5], [6], [6, 7]];
+        const packed = Int32Array.from(parts.flat());
+        for (const layer of model.layers) {
+          const weights = await model.layerWeights(layer);
+          const executable = await engine.compile(layer.program);
+          const run = async (all: Int32Array, own?: typeof segments) => {
+            const x = { data: await model.embed(all), windows: 1, tokens: all.length, segments: own };
+            return executable.run(x, weights);
+          };
+          const output = await run(packed, segments);
+          let begin = 0;
+          for (const [s, chain] of chains.entries()) {
+            const columns = layer.program.columns.out;
+            const whole = await run(Int32Array.from(chain.flatMap((part) => parts[part]!)));
+            const length = parts[s]!.length * columns;
+            const ours = output.subarray(begin, begin + length);
+            expect(largestDifference(ours, whole.subarray(whole.length - length)), `segment ${s}`).toBeLessThan(
+              engine.precision === "float64" ? 1e-12 : 1e-5,
+            );
+            begin += length;
+          }
+        }
+      } finally {
+        await checkpoint.close();
+        await engine.dispose();
+      }
+    });
+  }
+});
+
 async function compare(model: Model, engine: Engine, expected: Map<string, Tensor>): Promise<void> {
   const ids = expected.get("input_ids")!;
   const [windows, tokens] = ids.shape as [number, number];

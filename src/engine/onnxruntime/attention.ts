@@ -1,4 +1,5 @@
 import { Tensor } from "onnxruntime-node";
+import type { Seen } from "../engine.js";
 import type { Value } from "./onnx.js";
 
 /**
@@ -39,8 +40,11 @@ export function attentionInputs(window: SlidingWindow, chunks: number): Value[] 
   return inputs;
 }
 
-/** The feeds of `attentionInputs` for windows of so many tokens: masks are 0 where a query may look and -∞ elsewhere. */
-export function attentionTables(window: SlidingWindow, tokens: number): Record<string, Tensor> {
+/**
+ * The feeds of `attentionInputs` for windows of so many tokens: masks are 0 where a query may look and -∞ elsewhere. A
+ * window made of segments tells what each token sees.
+ */
+export function attentionTables(window: SlidingWindow, tokens: number, seen?: readonly Seen[]): Record<string, Tensor> {
   const chunks = chunksOf(tokens);
   const begins = Array.from({ length: chunks + 1 }, (_, chunk) => Math.min(tokens, chunk * CHUNK_TOKENS));
   const tables: Record<string, Tensor> = {};
@@ -48,13 +52,14 @@ export function attentionTables(window: SlidingWindow, tokens: number): Record<s
     const names = attentionNames(window, chunk);
     const begin = begins[chunk]!;
     const end = begins[chunk + 1]!;
-    const first = window === undefined ? 0 : Math.max(0, begin - window + 1);
+    const queries = Array.from({ length: end - begin }, (_, i) =>
+      lastOf(seen?.[begin + i]?.ranges ?? [[0, begin + i + 1]], window),
+    );
+    const first = Math.min(...queries.map(([range]) => range![0]));
     const keys = end - first;
-    const mask = new Float32Array((end - begin) * keys).fill(Number.NEGATIVE_INFINITY);
-    for (let query = begin; query < end; query++) {
-      const from = window === undefined ? 0 : Math.max(0, query - window + 1);
-      const row = (query - begin) * keys;
-      mask.fill(0, row + from - first, row + query + 1 - first);
+    const mask = new Float32Array(queries.length * keys).fill(Number.NEGATIVE_INFINITY);
+    for (const [i, ranges] of queries.entries()) {
+      for (const [from, to] of ranges) mask.fill(0, i * keys + from - first, i * keys + to - first);
     }
     tables[names.begin] = integer(begin);
     tables[names.end] = integer(end);
@@ -62,6 +67,18 @@ export function attentionTables(window: SlidingWindow, tokens: number): Record<s
     tables[names.mask] = new Tensor("float32", mask, [end - begin, keys]);
   }
   return tables;
+}
+
+/** The last so many rows of ranges. */
+function lastOf(ranges: Seen["ranges"], window: SlidingWindow): Seen["ranges"] {
+  let left = window ?? Number.POSITIVE_INFINITY;
+  const kept: (readonly [number, number])[] = [];
+  for (const [from, to] of ranges.toReversed()) {
+    if (left <= 0) break;
+    kept.unshift([Math.max(from, to - left), to]);
+    left -= to - from;
+  }
+  return kept;
 }
 
 function integer(value: number): Tensor {

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
-import type { Engine, Executable, Rows, Weights } from "../engine.js";
+import { type Engine, type Executable, type Rows, seenInSegments, type Weights } from "../engine.js";
 import { type Program, ropeAngle } from "../operations.js";
 import { attentionTables, chunksOf } from "./attention.js";
 import { cacheTensors } from "./cached-attention.js";
@@ -129,12 +129,15 @@ type Feeder = (traced: Traced, x: Rows, weights: Weights, past?: Past) => Feeds;
 function createFeeder(program: Program): Feeder {
   let tables: { key: string; feeds: Feeds } | undefined;
   return ({ graph, ropes, slidingWindows }, x, weights, past) => {
-    const key = `${x.windows} ${x.tokens} ${past?.lengths ?? ""}`;
+    const segments = x.segments?.map(({ tokens, continues = "" }) => `${tokens}>${continues}`);
+    const key = `${x.windows} ${x.tokens} ${past?.lengths ?? ""} ${segments ?? ""}`;
     if (tables?.key !== key) {
+      const seen = x.segments && seenInSegments(x.segments);
       const feeds: Feeds = { [GROUPS]: groupsOf(x.windows * x.tokens) };
+      const positions = seen?.map(({ position }) => position) ?? positionsOf(x, past?.lengths);
       for (const [i, frequencies] of ropes.entries())
-        Object.assign(feeds, rotationTables(i, frequencies, x, past?.lengths));
-      for (const window of slidingWindows) Object.assign(feeds, attentionTables(window, x.tokens));
+        Object.assign(feeds, rotationTables(i, frequencies, x, positions));
+      for (const window of slidingWindows) Object.assign(feeds, attentionTables(window, x.tokens, seen));
       tables = { key, feeds };
     }
     const feeds: Feeds = {};
@@ -161,17 +164,21 @@ function groupsOf(rows: number): Tensor {
   return new Tensor("int64", BigInt64Array.of(BigInt(rows / size), BigInt(size)), [2]);
 }
 
+/** The position of every row in its window, after what came before. */
+function positionsOf({ windows, tokens }: Rows, past: readonly number[] | undefined): number[] {
+  return Array.from({ length: windows * tokens }, (_, row) => (past?.[Math.floor(row / tokens)] ?? 0) + (row % tokens));
+}
+
 function rotationTables(
   index: number,
   frequencies: readonly number[],
   { windows, tokens }: Rows,
-  past: readonly number[] | undefined,
+  positions: readonly number[],
 ) {
   const half = frequencies.length;
-  const cos = new Float32Array(windows * tokens * half);
+  const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(cos.length);
-  for (let row = 0; row < windows * tokens; row++) {
-    const position = (past?.[Math.floor(row / tokens)] ?? 0) + (row % tokens);
+  for (const [row, position] of positions.entries()) {
     for (let i = 0; i < half; i++) {
       const angle = ropeAngle(position, frequencies[i]!);
       cos[row * half + i] = Math.cos(angle);

@@ -1,7 +1,15 @@
 import { setImmediate as breathe } from "node:timers/promises"; // lets Ctrl-C in between long computations
 import { dot } from "../../tensor/dot.js";
 import type { Place } from "../cache.js";
-import type { Engine, Executable, Observable, Rows, Weights } from "../engine.js";
+import {
+  type Engine,
+  type Executable,
+  type Observable,
+  type Rows,
+  type Seen,
+  seenInSegments,
+  type Weights,
+} from "../engine.js";
 import { type AttentionShape, type Builder, type Program, type Rope, ropeAngle } from "../operations.js";
 import { addGram, addSquaredNorms, linear, multiply } from "./products.js";
 
@@ -72,7 +80,9 @@ function builder(x: Rows, weights: Weights, place?: Place): Builder<Value> {
     if (!found) throw new Error(`no parameter ${name} was given`);
     return found;
   };
-  const position = (row: number) => (place?.lengths[Math.floor(row / x.tokens)] ?? 0) + (row % x.tokens);
+  const seen = x.segments && seenInSegments(x.segments);
+  const position = (row: number) =>
+    seen?.[row]?.position ?? (place?.lengths[Math.floor(row / x.tokens)] ?? 0) + (row % x.tokens);
   let attentions = 0;
   return {
     linear(value, weight) {
@@ -91,7 +101,7 @@ function builder(x: Rows, weights: Weights, place?: Place): Builder<Value> {
       return { data, columns: size };
     },
     rope: (value, shape) => rope(value, shape, position),
-    attention: (q, k, v, shape) => attention(q, shape, x, remembered(k, v, shape, x, attentions++, place)),
+    attention: (q, k, v, shape) => attention(q, shape, x, remembered(k, v, shape, x, attentions++, place), seen),
     add: (a, b) => elementwise(a, (value, i) => value + b.data[i]!),
     mul: (a, b) => elementwise(a, (value, i) => value * b.data[i]!),
     silu: (a) => elementwise(a, (value) => value / (1 + Math.exp(-value))),
@@ -162,29 +172,35 @@ function remembered(
   return { keys: keys as Float64Array, values: values as Float64Array, at, past };
 }
 
-function attention(q: Value, shape: AttentionShape, { windows, tokens }: Rows, memory: Memory): Value {
-  const { heads, keyValueHeads, headSize, scale, window: span = Number.POSITIVE_INFINITY } = shape;
+function attention(
+  q: Value,
+  shape: AttentionShape,
+  { windows, tokens }: Rows,
+  memory: Memory,
+  seen: readonly Seen[] | undefined,
+): Value {
+  const { heads, keyValueHeads, headSize, scale, window: span = memory.keys.length } = shape;
   const { keys, values, at } = memory;
   const data = new Float64Array(q.data.length);
   for (let window = 0; window < windows; window++) {
     const past = memory.past(window);
     const scores = new Float64Array(past + tokens);
-    for (let head = 0; head < heads; head++) {
-      const shared = Math.floor(head / (heads / keyValueHeads));
-      for (let t = past; t < past + tokens; t++) {
-        const first = Math.max(0, t - span + 1);
+    for (let t = past; t < past + tokens; t++) {
+      const visible = rowsSeen(seen?.[t]?.ranges ?? [[0, t + 1]]).slice(-span);
+      for (let head = 0; head < heads; head++) {
+        const shared = Math.floor(head / (heads / keyValueHeads));
         const query = (window * tokens + t - past) * q.columns + head * headSize;
         let max = Number.NEGATIVE_INFINITY;
-        for (let s = first; s <= t; s++) {
+        for (const s of visible) {
           scores[s] = dot(q.data, query, keys, at(window, shared, s), headSize) * scale;
           max = Math.max(max, scores[s]!);
         }
         let total = 0;
-        for (let s = first; s <= t; s++) {
+        for (const s of visible) {
           scores[s] = Math.exp(scores[s]! - max);
           total += scores[s]!;
         }
-        for (let s = first; s <= t; s++) {
+        for (const s of visible) {
           const share = scores[s]! / total;
           const value = at(window, shared, s);
           for (let i = 0; i < headSize; i++) data[query + i]! += share * values[value + i]!;
@@ -193,4 +209,9 @@ function attention(q: Value, shape: AttentionShape, { windows, tokens }: Rows, m
     }
   }
   return { data, columns: q.columns };
+}
+
+/** The rows of ranges, one after the other. */
+function rowsSeen(ranges: Seen["ranges"]): number[] {
+  return ranges.flatMap(([from, to]) => Array.from({ length: to - from }, (_, i) => from + i));
 }
