@@ -8,7 +8,8 @@ import { type EnvironmentRecord, environmentRecord } from "./results/environment
 import { openEvaluationFolder } from "./results/evaluation-folder.js";
 import { checkPerTokenFile } from "./results/per-token.js";
 import type { Contestant } from "./task-evaluation/answers.js";
-import { prepareTasks, runTasks, type TaskOptions, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
+import { prepareTasks, runTasks, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
+import { checkTaskOptions, type TaskOptions } from "./task-evaluation/options.js";
 import type { TaskSummary } from "./task-evaluation/summary.js";
 import {
   type AloneSummary,
@@ -28,12 +29,14 @@ import { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";
 export interface EvaluateOptions
   extends Partial<Pick<EvaluationDataOptions, "data">>,
     Omit<EvaluationDataOptions, "data">,
-    Partial<TaskOptions>,
+    TaskOptions,
     TextOptions {
   /** Folder of the model to measure. */
   readonly model: string;
   /** Folder of the model to compare it with. */
   readonly base?: string;
+  /** Tasks to put to the models: built-in names, or files that end in .yaml. */
+  readonly tasks?: readonly string[];
   /** Folder for results, every item's answers, and what a run that was stopped goes on from. */
   readonly output?: string;
   readonly engine?: string;
@@ -49,6 +52,8 @@ export type EvaluateResult = (TextFigures | { readonly data: null }) & {
   readonly base: ModelRecord | null;
   readonly tasks?: Readonly<Record<string, TaskSummary>>;
   readonly taskRecords?: Readonly<Record<string, TaskRecord>>;
+  /** When it began: ISO 8601, UTC. */
+  readonly date: string;
   readonly environment: EnvironmentRecord;
   readonly seconds: Readonly<Record<string, number>>;
 };
@@ -68,6 +73,7 @@ interface ModelRecord {
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   const { signal, data, tasks = [], onProgress = () => {} } = options;
   checkOptions(options);
+  const date = new Date().toISOString();
   const opened: Checkpoint[] = [];
   const open = async (path: string): Promise<Model> => {
     const checkpoint = await openCheckpoint(path);
@@ -90,7 +96,10 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const prepared =
       tasks.length === 0
         ? undefined
-        : await prepareTasks({ model, base, tokenizer: await tokenizerOf(base ?? model, loading) }, options, tasks);
+        : await prepareTasks(
+            { model, base, tokenizer: await tokenizerOf(base ?? model, loading) },
+            { ...options, tasks },
+          );
 
     const folder = await openEvaluationFolder(options.output);
     try {
@@ -105,10 +114,11 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
         model: recordOf(contestants.model),
         base: contestants.base ? recordOf(contestants.base) : null,
         ...(taskResults ? { tasks: taskResults.summary, taskRecords: taskResults.records } : {}),
+        date,
         environment: environmentRecord(engine),
         seconds: watch.seconds,
       };
-      await folder.write(result, taskResults?.items ?? []);
+      await folder.write(result, prepared, taskResults);
       return result;
     } finally {
       folder.close();
@@ -120,7 +130,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
 }
 
 /** Refuses combinations that measure nothing, before the work. */
-function checkOptions({ data, tasks = [], base, perToken, noiseFloor }: EvaluateOptions): void {
+function checkOptions(options: EvaluateOptions): void {
+  const { data, tasks = [], base, perToken, noiseFloor } = options;
   if (data === undefined && tasks.length === 0) {
     throw new InputError("nothing to measure: give text by --data SOURCE, or tasks by --task NAME (pare list tasks)");
   }
@@ -129,6 +140,7 @@ function checkOptions({ data, tasks = [], base, perToken, noiseFloor }: Evaluate
   if (positions && data === undefined)
     throw new InputError(`${positions} measures positions of text: add --data SOURCE`);
   if (perToken) checkPerTokenFile(perToken);
+  checkTaskOptions(options, tasks);
 }
 
 /** Tasks need what data of token ids do without. */

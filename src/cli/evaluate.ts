@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import type { EvaluateOptions } from "../evaluate.js";
 import { describeEvaluation } from "./evaluation-text.js";
-import { checkGates, type GateFlags, judge, missedGates, scoreGate } from "./gates.js";
+import { checkGates, checkScoreGates, type GateFlags, judge, missedGates, scoreGate } from "./gates.js";
 import {
   byteSize,
   dataDirectoryOf,
@@ -22,6 +22,12 @@ type EvaluateFlags = GlobalFlags &
     readonly dataDir?: string;
     readonly task?: readonly string[];
   };
+
+const HELP = `
+With -o FOLDER, everything computed for tasks goes into FOLDER/journal.jsonl at once. When a run was stopped, the same
+command goes on from there. Several models may share a folder, one command after the other: what their base answered is
+then computed once. results.json and items.jsonl are those of the last command; an earlier one, given again, computes
+nothing and writes its own again.`;
 
 export function addEvaluate(program: Command, terminal: Terminal): void {
   program
@@ -54,19 +60,27 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
     .option("--top-p <share>", "draw from the likeliest tokens that make up this probability", number(0))
     .option("--batch <n>", "prompts that are answered at once; 16 where left out", wholeNumber(1))
     .option("--memory <size>", "for generation, such as 4GiB; half of what is free where left out", byteSize)
-    .option("-o, --output <folder>", "keep results and every item's answers there; the same command again goes on")
+    .option("-o, --output <folder>", "keep results, every item's answers and a journal there (see below)")
     .option("--max-jsd <nats>", "exit with code 3 when the mean Jensen-Shannon divergence is above this", number(0))
     .option("--max-perplexity-ratio <ratio>", "exit with code 3 when compressed / base is above this", number(0))
     .option("--min-score <task.metric=score>", "exit with code 3 when a task's score is below this", scoreGate)
     .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(dataDirOption())
+    .addHelpText("after", HELP)
     .action(async (model: string, _flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<EvaluateFlags>();
       checkGates(flags, flags);
-      const { evaluate } = await import("../evaluate.js");
       const { signal, onProgress } = terminal;
-      const { task: tasks = [], ...options } = flags;
+      const { task: tasks = [], minScore = [], ...options } = flags;
+      if (minScore.length > 0) {
+        const { loadTask } = await import("../tasks/load.js");
+        checkScoreGates(minScore, await Promise.all(tasks.map((name) => loadTask(name, signal))));
+      }
+      if (flags.output !== undefined) {
+        terminal.stopped = `stopped; what is done is kept in ${flags.output}. The same command goes on from there.`;
+      }
+      const { evaluate } = await import("../evaluate.js");
       const result = await evaluate({ ...options, ...dataDirectoryOf(flags), model, tasks, signal, onProgress });
       const gates = judge(flags, result);
       terminal.show(gates ? { ...result, gates } : result, flags.json, () => describeEvaluation(result));

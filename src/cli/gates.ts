@@ -2,6 +2,7 @@ import { InvalidArgumentError } from "commander";
 import { InputError } from "../errors.js";
 import type { EvaluateResult } from "../evaluate.js";
 import { metricsOf } from "../task-evaluation/summary.js";
+import { nearest } from "../text/nearest.js";
 import { figure, percent } from "./format.js";
 
 /** What a comparison must not exceed, for CI. */
@@ -46,7 +47,23 @@ export function checkGates(
   if (minScore.length > 0 && tasks.length === 0) throw new InputError("--min-score is of a task: add --task NAME");
 }
 
-/** Parses `squad.f1=0.5`; commander's message names the option. */
+/** Throws InputError for a score that the tasks do not measure, as above. */
+export function checkScoreGates(
+  minScore: readonly ScoreGate[],
+  tasks: readonly { readonly name: string; readonly metrics: readonly string[] }[],
+): void {
+  const measured = tasks.flatMap(({ name, metrics }) => metrics.map((metric) => `${name}.${metric}`));
+  for (const { task, metric } of minScore) {
+    const wanted = `${task}.${metric}`;
+    if (measured.includes(wanted)) continue;
+    const close = nearest(wanted, measured);
+    throw new InputError(
+      `--min-score ${wanted}: not measured${close ? ` (did you mean ${close}?)` : ""}; measured are ${measured.join(", ")}`,
+    );
+  }
+}
+
+/** Parses `squad.f1=0.5` and adds it to those before; commander's message names the option. */
 export function scoreGate(text: string, before: readonly ScoreGate[] = []): ScoreGate[] {
   const match = /^([\w.-]+)\.(\w+)=(\S+)$/.exec(text);
   const limit = Number(match?.[3]);
@@ -75,14 +92,7 @@ export function judge(
   }
   for (const { task, metric, limit } of minScore) {
     const summary = result.tasks?.[task];
-    const found = summary && metricsOf(summary).find(([name]) => name === metric);
-    if (!found) {
-      const known = Object.entries(result.tasks ?? {}).flatMap(([name, one]) =>
-        metricsOf(one).map(([measured]) => `${name}.${measured}`),
-      );
-      throw new InputError(`--min-score ${task}.${metric}: not measured; measured are ${known.join(", ")}`);
-    }
-    const value = found[1].compressed;
+    const value = (summary && metricsOf(summary).find(([name]) => name === metric)?.[1].compressed) ?? null;
     gates[`${task}.${metric}`] = { passed: value !== null && value >= limit, limit, value };
   }
   const all = Object.values(gates);

@@ -1,12 +1,20 @@
 import type { Command } from "commander";
 import { InputError } from "../errors.js";
+import type { TaskKind } from "../tasks/task.js";
 import { nearest } from "../text/nearest.js";
 import { table } from "./format.js";
 import type { GlobalFlags } from "./options.js";
 import type { Terminal } from "./terminal.js";
 
 /** One line of a list: its name, what it is, and for programs whatever else is known of it. */
-type Entry = { readonly name: string; readonly summary: string } & Readonly<Record<string, unknown>>;
+type Entry = {
+  readonly name: string;
+  readonly summary: string;
+  /** Of a metric, the kind of tasks that it scores: kinds have metrics of the same name. */
+  readonly task?: TaskKind | null;
+} & Readonly<Record<string, unknown>>;
+
+type TaskMetric = Readonly<Record<"name" | "summary" | "source" | "unit", string>>;
 
 /** What can be listed; each reads its registry. */
 const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
@@ -15,8 +23,19 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
     return methods.map(({ name, summary, source, needs }) => ({ name, summary, source, needs }));
   },
   async metrics() {
-    const { measures } = await import("../metrics/registry.js");
-    return Object.entries(measures).map(([name, measure]) => ({ name, ...measure }));
+    const [{ measures }, { textMetrics }, { choiceMetrics, lastWordMetrics }] = await Promise.all([
+      import("../metrics/registry.js"),
+      import("../metrics/text/registry.js"),
+      import("../metrics/choice/registry.js"),
+    ]);
+    const ofTasks = (task: TaskKind, metrics: readonly TaskMetric[]) =>
+      metrics.map(({ name, summary, source, unit }) => ({ name, task, summary, source, unit }));
+    return [
+      ...Object.entries(measures).map(([name, measure]) => ({ name, task: null, ...measure })),
+      ...ofTasks("generate", textMetrics),
+      ...ofTasks("choice", choiceMetrics),
+      ...ofTasks("last-word", lastWordMetrics),
+    ];
   },
   async tasks() {
     const { builtInTaskNames, loadTask } = await import("../tasks/load.js");
@@ -73,7 +92,7 @@ export function addList(program: Command, terminal: Terminal): void {
 
 function describeLists(lists: Readonly<Record<string, readonly Entry[]>>): string {
   const parts = Object.entries(lists).map(([kind, entries]) => {
-    const rows = entries.map(({ name, summary }) => [`  ${name}`, summary]);
+    const rows = entries.map(({ name, task, summary }) => [`  ${name}${task ? ` (${task})` : ""}`, summary]);
     return `${kind}\n${table(rows, [0, 1])}`;
   });
   return parts.join("\n\n");

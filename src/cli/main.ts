@@ -18,6 +18,7 @@ Examples:
   $ pare compress ./Llama-3.2-1B --method sparsegpt --pattern 2:4 --calibration text.jsonl --samples 64 -o ./out
   $ pare evaluate ./out --base ./Llama-3.2-1B --data wikitext2
   $ pare evaluate ./out --base ./Llama-3.2-1B --data wikitext2 --json --max-jsd 0.05    # for CI: exit code 3 when missed
+  $ pare evaluate ./out --base ./Llama-3.2-1B --task squad --task arc_easy -o ./results
   $ pare inspect ./out
 
 MODEL is a folder with config.json and safetensors files, as Hugging Face saves it.
@@ -56,7 +57,7 @@ function createProgram(terminal: Terminal): Command {
 function report(error: unknown, debug: boolean, terminal: Terminal): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
   if (terminal.signal.aborted && (error instanceof AbortError || (error as Error).name === "AbortError")) {
-    terminal.say("stopped; nothing was written. The same command starts again.");
+    terminal.say(terminal.stopped);
     return 130;
   }
   const message = error instanceof Error ? error.message : String(error);

@@ -6,6 +6,8 @@ export interface Terminal {
   /** Fires at the first Ctrl-C. */
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;
+  /** What Ctrl-C leaves behind, in one line; a command that keeps something says so here. */
+  stopped: string;
   /** Prints the result on stdout: one JSON document, or the text. */
   show(result: unknown, json: boolean | undefined, text: () => string): void;
   /** One line on stderr, below the progress. */
@@ -33,6 +35,7 @@ export function openTerminal(): Terminal {
   return {
     signal: controller.signal,
     onProgress: progress.onProgress,
+    stopped: "stopped; nothing was written. The same command starts again.",
     show(result, json, text) {
       progress.stop();
       process.stdout.write(json ? `${JSON.stringify(result, null, 2)}\n` : `${printable(text())}\n`);

@@ -1,27 +1,101 @@
-import { type Engine, type Executable, emptyRows, type Rows, type Weights } from "../engine/engine.js";
+import { type Engine, type Executable, emptyRows, type Rows, type Segment, type Weights } from "../engine/engine.js";
 import type { FloatArray } from "../tensor/matrix.js";
 import type { Model } from "./model.js";
 
 /** Tokens that go through a block in one run: enough to keep the matrix products busy, few enough to stay in caches. */
 const BATCH_TOKENS = 1024;
 
-/** Windows of one length that run together, with their hidden states, which every block replaces. */
-export interface Batch {
-  readonly ids: readonly Int32Array[];
+/** Token ids that go through the blocks in one run: windows of one length, or one window made of segments. */
+export interface Tokens {
+  /** [windows × tokens], window after window. */
+  readonly ids: Int32Array;
   readonly windows: number;
   readonly tokens: number;
+  readonly segments?: readonly Segment[];
+}
+
+/** Tokens with their hidden states, which every block replaces. */
+export interface Batch extends Tokens {
   hidden: FloatArray;
 }
 
+/** Ids of which those from `from` on are a continuation of those before; at least one stands before. */
+export interface Continuation {
+  readonly ids: ArrayLike<number>;
+  readonly from: number;
+}
+
+/** A row whose logits are wanted, in tokens number `batch`, for the token of this continuation. */
+export interface ContinuationRow {
+  readonly batch: number;
+  readonly row: number;
+  readonly continuation: number;
+  /** Index into the continuation's ids. */
+  readonly token: number;
+}
+
 /** Groups windows, in their order, into runs of one length and at most BATCH_TOKENS tokens (or one window). */
-function batchWindows(windows: readonly Int32Array[]): Int32Array[][] {
-  const batches: Int32Array[][] = [];
+export function batchWindows(windows: readonly Int32Array[]): Tokens[] {
+  const groups: Int32Array[][] = [];
   for (const window of windows) {
-    const last = batches.at(-1);
+    const last = groups.at(-1);
     if (last?.[0]?.length === window.length && (last.length + 1) * window.length <= BATCH_TOKENS) last.push(window);
-    else batches.push([window]);
+    else groups.push([window]);
   }
-  return batches;
+  return groups.map((group) => {
+    const tokens = group[0]!.length;
+    const ids = new Int32Array(group.length * tokens);
+    for (const [w, window] of group.entries()) ids.set(window, w * tokens);
+    return { ids, windows: group.length, tokens };
+  });
+}
+
+/**
+ * Packs continuations into windows of at most BATCH_TOKENS tokens (or one text and its continuations): a text that
+ * several continue, one after the other in the list, is computed once. Says where the logits for each token are.
+ */
+export function packContinuations(continuations: readonly Continuation[]): {
+  packs: Tokens[];
+  rows: ContinuationRow[];
+} {
+  const packs: { ids: number[]; segments: Segment[] }[] = [];
+  const rows: ContinuationRow[] = [];
+  for (const { context, members } of byContext(continuations)) {
+    const need = context.length + members.reduce((sum, { ids, from }) => sum + ids.length - from - 1, 0);
+    if (packs.length === 0 || packs.at(-1)!.ids.length + need > BATCH_TOKENS) packs.push({ ids: [], segments: [] });
+    const batch = packs.length - 1;
+    const { ids, segments } = packs[batch]!;
+    ids.push(...context);
+    const lastOfContext = ids.length - 1;
+    const text = segments.push({ tokens: context.length }) - 1;
+    for (const { continuation, ids: all, from } of members) {
+      // The last token is predicted, nothing is predicted from it.
+      const own = Array.from(all).slice(from, -1);
+      rows.push({ batch, row: lastOfContext, continuation, token: from });
+      for (let i = 0; i < own.length; i++) {
+        rows.push({ batch, row: ids.length + i, continuation, token: from + 1 + i });
+      }
+      if (own.length === 0) continue;
+      ids.push(...own);
+      segments.push({ tokens: own.length, continues: text });
+    }
+  }
+  return {
+    packs: packs.map(({ ids, segments }) => ({ ids: Int32Array.from(ids), windows: 1, tokens: ids.length, segments })),
+    rows,
+  };
+}
+
+/** Continuations that follow one another in the list and continue the same ids. */
+function byContext(continuations: readonly Continuation[]) {
+  const groups: { key: string; context: number[]; members: (Continuation & { continuation: number })[] }[] = [];
+  for (const [continuation, { ids, from }] of continuations.entries()) {
+    const context = Array.from(ids).slice(0, from);
+    const key = context.join();
+    if (groups.at(-1)?.key !== key) groups.push({ key, context, members: [] });
+    groups.at(-1)!.members.push({ ids, from, continuation });
+  }
+  return groups;
 }
 
 /** The token embeddings of windows of ids, batch by batch, in the engine's precision. */
@@ -30,17 +104,20 @@ export async function embedWindows(
   engine: Pick<Engine, "precision">,
   windows: readonly Int32Array[],
 ): Promise<Batch[]> {
+  return embed(model, engine, batchWindows(windows));
+}
+
+/** The token embeddings, in the engine's precision. */
+export async function embed(
+  model: Model,
+  engine: Pick<Engine, "precision">,
+  groups: readonly Tokens[],
+): Promise<Batch[]> {
   const batches: Batch[] = [];
-  for (const ids of batchWindows(windows)) {
-    const tokens = ids[0]!.length;
-    const hidden = emptyRows(engine, ids.length * tokens * model.architecture.hiddenSize);
-    let at = 0;
-    for (const window of ids) {
-      const rows = await model.embed(window);
-      hidden.set(rows, at);
-      at += rows.length;
-    }
-    batches.push({ ids, windows: ids.length, tokens, hidden });
+  for (const tokens of groups) {
+    const hidden = emptyRows(engine, tokens.ids.length * model.architecture.hiddenSize);
+    hidden.set(await model.embed(tokens.ids));
+    batches.push({ ...tokens, hidden });
   }
   return batches;
 }
@@ -65,6 +142,6 @@ export async function propagate(
 }
 
 /** A batch as an engine's input. */
-export function asRows({ hidden, windows, tokens }: Batch): Rows {
-  return { data: hidden, windows, tokens };
+export function asRows({ hidden, windows, tokens, segments }: Batch): Rows {
+  return { data: hidden, windows, tokens, segments };
 }

@@ -1,7 +1,15 @@
 import { type Engine, emptyRows, type Rows, type Weights } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import type { FloatArray } from "../tensor/matrix.js";
-import { type Batch, embedWindows, propagate } from "./batches.js";
+import {
+  type Batch,
+  batchWindows,
+  type Continuation,
+  embed,
+  packContinuations,
+  propagate,
+  type Tokens,
+} from "./batches.js";
 import type { Model } from "./model.js";
 
 /** One of the models that go through the same windows in step. */
@@ -22,40 +30,58 @@ const HIDDEN_BYTES = 2 ** 28;
 /** Logits of one model computed at once: 16 MiB in float32. */
 const LOGITS = 2 ** 22;
 
-/** The first token of each window that is scored, by what comes before it; the second where it is not said. */
-export type ScoreFrom = readonly number[] | undefined;
-
-/** Tokens of windows that are scored: all but the first of each where nothing else is said. */
-export function scoredPositions(windows: readonly Int32Array[], scoreFrom?: ScoreFrom): number {
-  return windows.reduce((sum, window, w) => sum + window.length - (scoreFrom?.[w] ?? 1), 0);
+/** Tokens of windows that have others before them: all but the first of each. */
+export function scoredPositions(windows: readonly Int32Array[]): number {
+  return windows.reduce((sum, window) => sum + window.length - 1, 0);
 }
 
 interface ScoreOptions {
-  readonly scoreFrom?: ScoreFrom;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (steps: number) => void;
 }
 
 /**
- * Runs every stream over the windows, layer by layer, and hands the logits of every position whose next token is scored
- * to `score`, in order. Weights and hidden states are held for one layer and one group of windows at a time.
+ * Runs every stream over the windows, layer by layer, and hands the logits of every position that has a next token to
+ * `score`, in order. Weights and hidden states are held for one layer and one group of windows at a time.
  */
 export async function scoreWindows(
   streams: readonly Stream[],
   engine: Engine,
   windows: readonly Int32Array[],
   score: Score,
-  { scoreFrom, signal, onStep = () => {} }: ScoreOptions = {},
+  options: ScoreOptions = {},
 ): Promise<void> {
   let from = 0;
-  let window = 0;
   for (const group of groupWindows(streams, engine, windows)) {
-    const batches: Batch[][] = [];
-    for (const stream of streams) batches.push(await runBlocks(stream, engine, group, onStep, signal));
-    const starts = scoreFrom?.slice(window, window + group.length);
-    from = await scoreGroup(streams, engine, batches, starts, from, score, onStep, signal);
-    window += group.length;
+    const batches = batchWindows(group);
+    const rows = batches.flatMap(({ ids, windows: count, tokens }, batch) =>
+      Array.from({ length: count * tokens }, (_, row) => ({ batch, row, target: ids[row + 1]! })).filter(
+        ({ row }) => (row + 1) % tokens !== 0,
+      ),
+    );
+    await scoreBatches(streams, engine, batches, rows, from, score, options);
+    from += rows.length;
   }
+}
+
+/**
+ * Runs every stream over continuations, each after what it continues, and hands the logits for every one of their tokens to
+ * `score`: continuation after continuation, token after token. A text that several in a row continue is computed once.
+ */
+export async function scoreContinuations(
+  streams: readonly Stream[],
+  engine: Engine,
+  continuations: readonly Continuation[],
+  score: Score,
+  options: ScoreOptions = {},
+): Promise<void> {
+  const { packs, rows } = packContinuations(continuations);
+  const wanted = rows.map(({ batch, row, continuation, token }) => ({
+    batch,
+    row,
+    target: continuations[continuation]!.ids[token]!,
+  }));
+  await scoreBatches(streams, engine, packs, wanted, 0, score, options);
 }
 
 /** How many steps `scoreWindows` reports: a window through a block is one, through a head as many as it is larger. */
@@ -88,11 +114,10 @@ function groupWindows(streams: readonly Stream[], engine: Engine, windows: reado
 async function runBlocks(
   { model, disturb }: Stream,
   engine: Engine,
-  windows: readonly Int32Array[],
-  onStep: (steps: number) => void,
-  signal: AbortSignal | undefined,
+  tokens: readonly Tokens[],
+  { signal, onStep = () => {} }: ScoreOptions,
 ): Promise<Batch[]> {
-  const batches = await embedWindows(model, engine, windows);
+  const batches = await embed(model, engine, tokens);
   for (const layer of model.layers) {
     const weights = await model.layerWeights(layer);
     const executable = await engine.compile(layer.program);
@@ -105,64 +130,43 @@ async function runBlocks(
   return batches;
 }
 
-/** Positions whose logits are computed at once: the rows, where they are, and the tokens that come next there. */
-interface Chunk {
-  readonly rows: readonly Row[];
-  readonly targets: Int32Array;
-}
-
+/** A row whose logits are wanted, and the token that they are to predict. */
 interface Row {
   readonly batch: number;
   readonly row: number;
+  readonly target: number;
 }
 
-async function scoreGroup(
+async function scoreBatches(
   streams: readonly Stream[],
   engine: Engine,
-  batches: readonly (readonly Batch[])[],
-  scoreFrom: ScoreFrom,
+  tokens: readonly Tokens[],
+  rows: readonly Row[],
   begin: number,
   score: Score,
-  onStep: (steps: number) => void,
-  signal: AbortSignal | undefined,
-): Promise<number> {
+  options: ScoreOptions,
+): Promise<void> {
+  const { signal, onStep = () => {} } = options;
+  const batches: Batch[][] = [];
+  for (const stream of streams) batches.push(await runBlocks(stream, engine, tokens, options));
   const heads = await loadHeads(streams, engine);
   const size = Math.ceil(LOGITS / streams[0]!.model.architecture.vocabularySize);
-  const chunks = chunksOf(batches[0]!, scoreFrom, size);
-  const positions = chunks.reduce((sum, { targets }) => sum + targets.length, 0);
-  const windows = batches[0]!.reduce((sum, batch) => sum + batch.windows, 0);
-  const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / positions;
+  const windows = tokens.reduce((sum, batch) => sum + batch.windows, 0);
+  const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / rows.length;
   const logits: FloatArray[] = [];
-  let from = begin;
-  for (const { rows, targets } of chunks) {
+  for (let from = 0; from < rows.length; from += size) {
+    const some = rows.slice(from, from + size);
     for (const [s, head] of heads.entries()) {
       throwIfAborted(signal);
-      logits[s] = await head(batches[s]!, rows, logits[s]);
+      logits[s] = await head(batches[s]!, some, logits[s]);
     }
-    score(logits, targets, from);
-    from += targets.length;
-    onStep(steps * targets.length);
+    score(
+      logits,
+      Int32Array.from(some, ({ target }) => target),
+      begin + from,
+    );
+    onStep(steps * some.length);
   }
-  return from;
-}
-
-function chunksOf(batches: readonly Batch[], scoreFrom: ScoreFrom, size: number): Chunk[] {
-  const rows: Row[] = [];
-  const targets: number[] = [];
-  let window = 0;
-  for (const [batch, { ids, tokens }] of batches.entries()) {
-    for (const [w, windowIds] of ids.entries()) {
-      for (let target = scoreFrom?.[window] ?? 1; target < windowIds.length; target++) {
-        rows.push({ batch, row: w * tokens + target - 1 });
-        targets.push(windowIds[target]!);
-      }
-      window++;
-    }
-  }
-  return Array.from({ length: Math.ceil(rows.length / size) }, (_, chunk) => ({
-    rows: rows.slice(chunk * size, (chunk + 1) * size),
-    targets: Int32Array.from(targets.slice(chunk * size, (chunk + 1) * size)),
-  }));
 }
 
 type Head = (batches: readonly Batch[], rows: readonly Row[], room: FloatArray | undefined) => Promise<FloatArray>;

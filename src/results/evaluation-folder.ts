@@ -1,17 +1,22 @@
-import { mkdir, readdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
-import type { ItemResult } from "../task-evaluation/item-results.js";
+import type { TaskResults } from "../task-evaluation/evaluate-tasks.js";
+import { type HarnessFile, type HarnessHead, type HarnessTasks, harnessFiles } from "./harness.js";
 import { type Journal, openJournal } from "./journal.js";
 
-/** A folder of results: `results.json`, `items.jsonl`, and `journal.jsonl`, from which a stopped run goes on. */
+/**
+ * A folder of results: `results.json`, `items.jsonl`, `lm-eval/` (the tasks' results as lm-evaluation-harness writes them),
+ * and `journal.jsonl`, from which a stopped run goes on.
+ */
 export interface EvaluationFolder {
   readonly journal: Journal;
-  write(result: unknown, items: readonly ItemResult[]): Promise<void>;
+  write(result: HarnessHead, tasks: HarnessTasks | undefined, results: TaskResults | undefined): Promise<void>;
   close(): void;
 }
 
 const JOURNAL = "journal.jsonl";
+const HARNESS = "lm-eval";
 
 /** Opens or begins a folder; without one nothing is kept. Throws InputError for a folder that holds something else. */
 export async function openEvaluationFolder(directory: string | undefined): Promise<EvaluationFolder> {
@@ -30,8 +35,10 @@ export async function openEvaluationFolder(directory: string | undefined): Promi
   const journal = await openJournal(join(directory, JOURNAL));
   return {
     journal,
-    async write(result, items) {
-      await replace(join(directory, "items.jsonl"), items.map((item) => `${JSON.stringify(item)}\n`).join(""));
+    async write(result, tasks, results) {
+      const lines = results?.items.map((item) => `${JSON.stringify(item)}\n`) ?? [];
+      await replace(join(directory, "items.jsonl"), lines.join(""));
+      await replaceHarness(join(directory, HARNESS), tasks && results ? harnessFiles(result, results, tasks) : []);
       await replace(join(directory, "results.json"), `${JSON.stringify(result, null, 2)}\n`);
     },
     close: () => journal.close(),
@@ -42,4 +49,16 @@ export async function openEvaluationFolder(directory: string | undefined): Promi
 async function replace(file: string, text: string): Promise<void> {
   await writeFile(`${file}.partial`, text);
   await rename(`${file}.partial`, file);
+}
+
+/** Earlier files have earlier dates in their names: they go, so that each model has one set of them. */
+async function replaceHarness(folder: string, files: readonly HarnessFile[]): Promise<void> {
+  const partial = `${folder}.partial`;
+  await rm(partial, { recursive: true, force: true });
+  for (const { folder: model, name, text } of files) {
+    await mkdir(join(partial, model), { recursive: true });
+    await writeFile(join(partial, model, name), text);
+  }
+  await rm(folder, { recursive: true, force: true });
+  if (files.length > 0) await rename(partial, folder);
 }

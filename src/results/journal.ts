@@ -1,17 +1,21 @@
 import { createHash } from "node:crypto";
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
+import { isMissing } from "../checkpoint/folder.js";
 
 /**
  * What has been computed so far, by what determines it: a file to which a line is added for each result, so that a run
  * that was killed goes on from there and nothing is computed twice.
  */
 export interface Journal {
+  /** As a file says it, which may be a stranger's: check it before use. */
   get(key: string): unknown;
+  /** `value` has to come back from JSON as it is: no NaN, nothing undefined. */
   put(key: string, value: unknown): void;
   close(): void;
 }
+
+/** Longer lines are passed over; the figures of a continuation of 32,768 tokens take some 3 MiB. */
+const MAX_LINE_BYTES = 2 ** 26;
 
 /** The key of a result: equal parts, equal results. */
 export function journalKey(...parts: readonly unknown[]): string {
@@ -19,33 +23,54 @@ export function journalKey(...parts: readonly unknown[]): string {
 }
 
 /**
- * Opens or begins a journal; without a file it only remembers. A last line that a kill cut short is dropped; a line that
- * is no entry is passed over, and what it held is computed again.
+ * Opens or begins a journal; without a file it only remembers. What is no entry (a last line that a kill cut short, a line
+ * from elsewhere) is passed over, and what it held is computed again. Nothing that stands in the file is ever changed.
  */
 export async function openJournal(file: string | undefined): Promise<Journal> {
   const entries = new Map<string, unknown>();
   if (file === undefined) {
     return { get: (key) => entries.get(key), put: (key, value) => void entries.set(key, value), close() {} };
   }
-  await mkdir(dirname(file), { recursive: true });
-  const bytes = await readFile(file).catch(() => Buffer.alloc(0));
-  const end = bytes.lastIndexOf(0x0a) + 1;
-  for (const line of bytes.toString("utf8", 0, end).split("\n")) {
+  const isTorn = await readLines(file, (line) => {
     const entry = parseEntry(line);
     if (entry) entries.set(entry.key, entry.value);
-  }
+  });
   const handle = openSync(file, "a");
-  ftruncateSync(handle, end);
+  if (isTorn) writeSync(handle, "\n");
   return {
     get: (key) => entries.get(key),
     put(key, value) {
-      // As it would be read back: what a resumed run sees is what this one sees.
-      const line = JSON.stringify({ key, value });
-      entries.set(key, (JSON.parse(line) as { value: unknown }).value);
-      writeSync(handle, `${line}\n`);
+      entries.set(key, value);
+      writeSync(handle, `${JSON.stringify({ key, value })}\n`);
     },
     close: () => closeSync(handle),
   };
+}
+
+/** Hands over every line that ends; true where the last one does not. A file that is not there has none. */
+async function readLines(file: string, onLine: (line: string) => void): Promise<boolean> {
+  let parts: Buffer[] = []; // of the line that has begun
+  let size = 0;
+  const add = (part: Buffer) => {
+    size += part.length;
+    if (size <= MAX_LINE_BYTES) parts.push(part);
+  };
+  try {
+    for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+      let begin = 0;
+      for (let end = chunk.indexOf(0x0a); end >= 0; end = chunk.indexOf(0x0a, begin)) {
+        add(chunk.subarray(begin, end));
+        if (size <= MAX_LINE_BYTES) onLine(Buffer.concat(parts).toString());
+        parts = [];
+        size = 0;
+        begin = end + 1;
+      }
+      if (begin < chunk.length) add(chunk.subarray(begin));
+    }
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  return size > 0;
 }
 
 function parseEntry(line: string): { key: string; value: unknown } | undefined {

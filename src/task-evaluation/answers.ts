@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { Engine } from "../engine/engine.js";
 import { endTokens } from "../generation/end-tokens.js";
 import { type Generated, generate, type Prompt } from "../generation/generate.js";
@@ -21,6 +22,14 @@ export interface Contestant {
   readonly sha256: string;
 }
 
+/** An answer as the journal has it. */
+const generatedSchema = z.object({
+  ids: z.array(z.int().min(0)).min(1),
+  text: z.string(),
+  stop: z.enum(["end", "stop-string", "length"]),
+  truncated: z.int().min(0),
+}) satisfies z.ZodType<Generated>;
+
 /** What a model writes after each prompt; what the journal knows is not generated again. */
 export async function answers(
   { model, sha256 }: Contestant,
@@ -35,20 +44,34 @@ export async function answers(
   const keys = prompts.map(({ ids, maxNewTokens, stopStrings = [] }, index) =>
     journalKey("answer", sha256, how, [...ids], maxNewTokens, stopStrings, sampling ? index : 0),
   );
-  const known = keys.map((key) => journal.get(key) as Generated | undefined);
-  const missing = [...prompts.keys()].filter((i) => known[i] === undefined);
-  onAnswers(prompts.length - missing.length);
+  const known = new Map<string, Generated>();
+  const missing = new Map<string, Prompt>();
+  for (const [index, prompt] of prompts.entries()) {
+    const key = keys[index]!;
+    if (known.has(key) || missing.has(key)) continue;
+    const answer = checkedAnswer(journal.get(key), prompt, model);
+    if (answer) known.set(key, answer);
+    else missing.set(key, { ...prompt, stream: index });
+  }
+  onAnswers(prompts.length - missing.size);
+  const order = [...missing.keys()];
   await generate(
     model,
     engine,
-    missing.map((i) => ({ ...prompts[i]!, stream: i })),
+    [...missing.values()],
     { endIds, decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }), sampling, ...rest },
     (i, generated) => {
-      const prompt = missing[i]!;
-      journal.put(keys[prompt]!, generated);
-      known[prompt] = generated;
+      journal.put(order[i]!, generated);
+      known.set(order[i]!, generated);
       onAnswers(1);
     },
   );
-  return known as Generated[];
+  return keys.map((key) => known.get(key)!);
+}
+
+/** An entry of the journal, or undefined where it can be no answer to this prompt: the file may be a stranger's. */
+function checkedAnswer(value: unknown, prompt: Prompt, { architecture }: Model): Generated | undefined {
+  const { data } = generatedSchema.safeParse(value);
+  if (!data || data.ids.length > prompt.maxNewTokens || data.truncated >= prompt.ids.length) return undefined;
+  return data.ids.every((id) => id < architecture.vocabularySize) ? data : undefined;
 }

@@ -1,6 +1,7 @@
+import { z } from "zod";
 import type { Engine } from "../engine/engine.js";
 import { comparePositions, lossFigures, lossOfPositions, positionFigures } from "../metrics/distribution.js";
-import { type Stream, scoredPositions, scoreWindows } from "../model/score.js";
+import { type Stream, scoreContinuations } from "../model/score.js";
 import { type Journal, journalKey } from "../results/journal.js";
 import type { Contestant } from "./answers.js";
 import type { Continuation } from "./encode.js";
@@ -19,8 +20,19 @@ export interface ContinuationFigures {
   };
 }
 
+/** Figures of so many tokens as the journal has them. */
+function figuresSchema(tokens: number, compared: boolean): z.ZodType<ContinuationFigures> {
+  const column = z.array(z.number().nullable()).length(tokens);
+  const own = { loss: column, greedy: z.boolean() };
+  if (!compared) return z.strictObject(own);
+  return z.strictObject({
+    ...own,
+    base: z.strictObject({ ...own, jsd: column, kl: column, sameTop1: z.array(z.boolean()).length(tokens) }),
+  });
+}
+
 /** Tokens between two entries into the journal. */
-const GROUP_TOKENS = 2 ** 15;
+const GROUP_TOKENS = 2 ** 14;
 
 interface ContinuationOptions {
   readonly signal: AbortSignal | undefined;
@@ -40,30 +52,48 @@ export async function continuationFigures(
 ): Promise<ContinuationFigures[]> {
   const how = [model.sha256, base?.sha256 ?? null, engine.name, engine.precision];
   const keys = continuations.map(({ ids, from }) => journalKey("continuation", how, ids, from));
-  const missing = new Map(continuations.map((continuation, i) => [keys[i]!, continuation]));
-  for (const key of keys) if (journal.get(key) !== undefined) missing.delete(key);
+  const known = new Map<string, ContinuationFigures>();
+  const missing = new Map<string, Continuation>();
+  for (const [i, continuation] of continuations.entries()) {
+    const key = keys[i]!;
+    if (known.has(key) || missing.has(key)) continue;
+    const { ids, from } = continuation;
+    const { data } = figuresSchema(ids.length - from, base !== undefined).safeParse(journal.get(key));
+    if (data) known.set(key, data);
+    else missing.set(key, continuation); // not there, or wrong: the file may be a stranger's
+  }
   onContinuations(keys.length - missing.size);
   for (const group of groups([...missing])) {
     const figures = await scoreGroup(model, base, engine, group, signal);
-    for (const [i, [key]] of group.entries()) journal.put(key, figures[i]!);
+    for (const [i, [key]] of group.entries()) {
+      journal.put(key, figures[i]!);
+      known.set(key, figures[i]!);
+    }
     onContinuations(group.length);
   }
-  return keys.map((key) => journal.get(key) as ContinuationFigures);
+  return keys.map((key) => known.get(key)!);
 }
 
 type Entry = readonly [key: string, continuation: Continuation];
 
-/** By length: windows of one length run together. */
+/** Those of one context side by side, which is then computed once, in groups of about GROUP_TOKENS. */
 function groups(entries: readonly Entry[]): Entry[][] {
+  const byContext = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const context = entry[1].ids.slice(0, entry[1].from).join();
+    const members = byContext.get(context) ?? [];
+    members.push(entry);
+    byContext.set(context, members);
+  }
   const result: Entry[][] = [];
-  let tokens = Number.POSITIVE_INFINITY;
-  for (const entry of entries.toSorted(([, a], [, b]) => a.ids.length - b.ids.length)) {
-    if (tokens + entry[1].ids.length > GROUP_TOKENS) {
+  let tokens = GROUP_TOKENS;
+  for (const members of byContext.values()) {
+    if (tokens >= GROUP_TOKENS) {
       result.push([]);
       tokens = 0;
     }
-    result.at(-1)!.push(entry);
-    tokens += entry[1].ids.length;
+    result.at(-1)!.push(...members);
+    tokens += members.reduce((sum, [, { ids, from }]) => sum + ids.length - from, members[0]![1].from);
   }
   return result;
 }
@@ -75,27 +105,26 @@ async function scoreGroup(
   group: readonly Entry[],
   signal: AbortSignal | undefined,
 ): Promise<ContinuationFigures[]> {
-  const windows = group.map(([, { ids }]) => Int32Array.from(ids));
-  const scoreFrom = group.map(([, { from }]) => from);
-  const positions = scoredPositions(windows, scoreFrom);
+  const continuations = group.map(([, continuation]) => continuation);
+  const tokens = continuations.reduce((sum, { ids, from }) => sum + ids.length - from, 0);
   const { vocabularySize } = model.model.architecture;
-  const alone = lossFigures(base ? 0 : positions);
-  const compared = positionFigures(base ? positions : 0);
+  const alone = lossFigures(base ? 0 : tokens);
+  const compared = positionFigures(base ? tokens : 0);
   const streams: Stream[] = [...(base ? [{ model: base.model }] : []), { model: model.model }];
-  await scoreWindows(
+  await scoreContinuations(
     streams,
     engine,
-    windows,
+    continuations,
     ([first, second], targets, from) => {
       if (second) comparePositions(first!, second, vocabularySize, targets, compared, from);
       else lossOfPositions(first!, vocabularySize, targets, alone, from);
     },
-    { scoreFrom, signal },
+    { signal },
   );
   let begin = 0;
-  return windows.map((ids, w) => {
-    const targets = ids.subarray(scoreFrom[w]!);
-    const range = Array.from(targets, (_, i) => begin + i);
+  return continuations.map(({ ids, from }) => {
+    const targets = ids.slice(from);
+    const range = targets.map((_, i) => begin + i);
     begin += targets.length;
     const numbers = (column: Float64Array) => range.map((i) => (Number.isFinite(column[i]) ? column[i]! : null));
     const isGreedy = (top1: Int32Array) => range.every((position, i) => top1[position] === targets[i]);

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.js";
 import { CONTINUATION_SEPARATOR, type Item } from "../tasks/task.js";
+import { strip } from "../text/python-text.js";
 import type { ChatTemplate } from "../tokenizer/chat-template.js";
 import { type EncodedPrompt, encodePrompt } from "../tokenizer/prompt.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -9,7 +10,11 @@ export interface Encoder {
   /** What the model reads of an item before it answers; for choice tasks, one for each choice. */
   prompts(item: Item): readonly PromptText[];
   encode(prompt: PromptText): EncodedPrompt;
-  /** A prompt and a text that follows it, as one window of ids whose continuation begins at `from`. */
+  /**
+   * A prompt and a text that follows it, encoded as one text: what follows the prompt's own tokens is the continuation, and at
+   * least the last token. White space at the prompt's end belongs to the continuation, as in lm-evaluation-harness 0.4.13
+   * (`_encode_pair`); that of a chat template does not, since no model has to find it.
+   */
   window(prompt: PromptText, continuation: string): Continuation;
 }
 
@@ -51,11 +56,10 @@ export function createEncoder({ tokenizer, template, system, maxTokens }: Encode
     },
     encode,
     window(prompt, continuation) {
-      // As lm-evaluation-harness: both encoded as one text; the continuation is what is not the context's own.
       const separator = prompt.kind === "chat" ? "" : CONTINUATION_SEPARATOR;
-      const context = encode(prompt).ids;
+      const context = prompt.kind === "chat" ? prompt.text : strip(prompt.text, "right");
       const whole = encode({ ...prompt, text: prompt.text + separator + continuation }).ids;
-      return cutWindow(whole, context.length, maxTokens, tokenizer);
+      return cutWindow(whole, encode({ ...prompt, text: context }).ids.length, maxTokens, tokenizer);
     },
   };
 }

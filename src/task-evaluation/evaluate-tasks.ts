@@ -2,6 +2,7 @@ import type { Engine } from "../engine/engine.js";
 import { InputError } from "../errors.js";
 import type { Prompt } from "../generation/generate.js";
 import type { Sampling } from "../generation/sampling.js";
+import type { Model } from "../model/model.js";
 import type { OnProgress } from "../progress.js";
 import type { Journal } from "../results/journal.js";
 import { type LoadItemsOptions, loadItems, type TaskItems } from "../tasks/items.js";
@@ -10,35 +11,13 @@ import type { Item, Task } from "../tasks/task.js";
 import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
 import type { EncodedPrompt } from "../tokenizer/prompt.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { type AnswerOptions, answers, type Contestant } from "./answers.js";
+import { answers, type Contestant } from "./answers.js";
 import { type ContinuationFigures, continuationFigures } from "./continuations.js";
 import { type Continuation, createEncoder, type Encoder, type PromptText } from "./encode.js";
 import { chosenAnswer, generatedAnswer, type ItemResult, itemResult } from "./item-results.js";
 import { availableMemory } from "./memory.js";
+import { samplingOf, type TaskOptions } from "./options.js";
 import { summariseTasks, type TaskFigures, type TaskSummary } from "./summary.js";
-
-export interface TaskOptions {
-  /** Only the first so many items of each task. */
-  readonly limit?: number;
-  /** Examples in front of each prompt, in place of what the task says. */
-  readonly fewShot?: number;
-  /** Of few-shot examples, sampling, bootstrap and permutations: 0 where not given. */
-  readonly seed?: number;
-  /** Whether prompts go through the model's chat template. `auto`: for tasks that generate, where the model has one. */
-  readonly chat?: "auto" | "on" | "off";
-  /** The chat's system message. */
-  readonly systemPrompt?: string;
-  /** In place of what the tasks say. */
-  readonly maxNewTokens?: number;
-  /** Prompts that are continued at once: 16 where not given. */
-  readonly batch?: number;
-  /** Bytes for weights, keys and values of generation: half of what is free where not given. */
-  readonly memory?: number;
-  /** Sampling in place of greedy generation. */
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-}
 
 /** How a task was put to the models. */
 export interface TaskRecord {
@@ -48,6 +27,9 @@ export interface TaskRecord {
   /** The task's own file. */
   readonly definition: Task["file"];
   readonly items: number;
+  /** Rows of the test data, of which the items are the first `limit` that the task takes. */
+  readonly rows: number;
+  readonly limit: number | null;
   readonly fewShot: number;
   readonly seed: number;
   readonly chat: boolean;
@@ -66,13 +48,18 @@ export interface TaskResults {
   readonly items: readonly ItemResult[];
 }
 
+/** What tasks are prepared with. */
+export interface TaskModels {
+  readonly model: Model;
+  readonly base: Model | undefined;
+  readonly tokenizer: Tokenizer;
+}
+
 /** What the models are asked with. */
 export interface TaskRun {
   readonly engine: Engine;
   readonly model: Contestant;
   readonly base: Contestant | undefined;
-  readonly tokenizer: Tokenizer;
-  readonly dataDirectory: string | undefined;
   readonly journal: Journal;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress;
@@ -91,34 +78,69 @@ interface Prepared {
   readonly encoded: readonly EncodedPrompt[];
 }
 
-/** Reads the tasks and their items, before anything is computed: every mistake in them shows first. */
-export async function prepareTasks(run: TaskRun, options: TaskOptions): Promise<Prepared[]> {
-  const { directory } = (run.base ?? run.model).model.checkpoint;
+/** Tasks with their items, ready to be put to the models. */
+export interface PreparedTasks {
+  readonly tokenizer: Tokenizer;
+  /** The chat template's own text, where there is one and it may be used. */
+  readonly chatTemplate: string | undefined;
+  /** Tokens that the models take, prompt and answer together. */
+  readonly maxTokens: number;
+  readonly tasks: readonly Prepared[];
+}
+
+/** Where tasks and their items are read from, beside how they are put. */
+interface PrepareOptions extends TaskOptions {
+  /** Built-in names, or files that end in .yaml. */
+  readonly tasks: readonly string[];
+  readonly dataDirectory?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Reads the tasks and their items, before anything is computed: every mistake in them shows first. Throws InputError. */
+export async function prepareTasks(models: TaskModels, options: PrepareOptions): Promise<PreparedTasks> {
+  const { directory } = (models.base ?? models.model).checkpoint;
   const template = options.chat === "off" ? undefined : await loadChatTemplate(directory);
   if (options.chat === "on" && !template) {
     throw new InputError(`--chat on: ${directory} has no chat template (chat_template.jinja or tokenizer_config.json)`);
   }
-  const names = new Set<string>();
-  const prepared: Prepared[] = [];
-  for (const name of options.tasks) {
-    const task = await loadTask(name, run.signal);
-    if (names.has(task.name)) throw new InputError(`--task ${name}: the task ${task.name} is there twice`);
-    names.add(task.name);
-    prepared.push(await prepareTask(run, options, task, template));
+  if (options.systemPrompt !== undefined && !template) {
+    throw new InputError(`--system-prompt: it is part of a chat, and ${directory} has no chat template`);
   }
-  return prepared;
+  const loaded: Task[] = [];
+  for (const name of options.tasks) {
+    const task = await loadTask(name, options.signal);
+    if (loaded.some((other) => other.name === task.name)) {
+      throw new InputError(`--task ${name}: the task ${task.name} is there twice`);
+    }
+    loaded.push(task);
+  }
+  const tasks: Prepared[] = [];
+  for (const task of loaded) tasks.push(await prepareTask(models, options, task, template));
+  return { tokenizer: models.tokenizer, chatTemplate: template?.source, maxTokens: maxTokensOf(models), tasks };
+}
+
+function maxTokensOf({ model, base }: Pick<TaskModels, "model" | "base">): number {
+  return Math.min(model.architecture.maxTokens, (base ?? model).architecture.maxTokens);
 }
 
 async function prepareTask(
-  { model, base, tokenizer, dataDirectory, signal }: TaskRun,
-  { limit, fewShot, seed, chat: mode, systemPrompt }: TaskOptions,
+  { model, base, tokenizer }: TaskModels,
+  { limit, fewShot, seed, chat: mode, systemPrompt, maxNewTokens, dataDirectory, signal }: PrepareOptions,
   task: Task,
   template: ChatTemplate | undefined,
 ): Promise<Prepared> {
+  const maxTokens = maxTokensOf({ model, base });
+  const newTokens = task.kind === "generate" ? (maxNewTokens ?? task.max_new_tokens) : 0;
+  if (newTokens >= maxTokens) {
+    const place = maxNewTokens === undefined ? task.locate("max_new_tokens") : "--max-new-tokens";
+    throw new InputError(
+      `${place}: ${newTokens} leaves no room for the prompt: the model takes ${maxTokens} tokens, prompt and answer ` +
+        "together; give a smaller --max-new-tokens",
+    );
+  }
   const loadOptions: LoadItemsOptions = { dataDirectory, limit, fewShot, seed, signal };
   const loaded = await loadItems(task, loadOptions);
   const chat = template !== undefined && (mode === "on" || task.kind === "generate");
-  const maxTokens = Math.min(...[model, ...(base ? [base] : [])].map((side) => side.model.architecture.maxTokens));
   const encoder = createEncoder({
     tokenizer,
     template: chat ? template : undefined,
@@ -141,20 +163,25 @@ async function prepareTask(
  */
 export async function runTasks(
   run: TaskRun,
-  prepared: readonly Prepared[],
+  { tokenizer, tasks: prepared }: PreparedTasks,
   options: TaskOptions,
 ): Promise<TaskResults> {
   const { base, model } = run;
   const sampling = samplingOf(options);
+  const howToAnswer = {
+    tokenizer,
+    sampling,
+    batch: options.batch ?? BATCH,
+    memory: options.memory ?? availableMemory() / 2,
+    signal: run.signal,
+  };
   const generating = prepared.filter(({ task }) => task.kind === "generate");
   const prompts = generating.map((one) => promptsOf(one, options));
   const generateAll = async (side: Contestant, name: string): Promise<Awaited<ReturnType<typeof answers>>[]> => {
     const onAnswers = counter(run.onProgress, `generate (${name})`, prompts.flat().length);
     const results = [];
     for (const some of prompts) {
-      results.push(
-        await answers(side, run.engine, some, run.journal, answerOptions(run, options, sampling, onAnswers)),
-      );
+      results.push(await answers(side, run.engine, some, run.journal, { ...howToAnswer, onAnswers }));
     }
     return results;
   };
@@ -197,7 +224,8 @@ export async function runTasks(
               base: generatedBase ? generatedAnswer(task, generatedBase[g]![i]!) : null,
               compressed: generatedAnswer(task, generated[g]![i]!),
             };
-      return itemResult(task, item, one.prompts[i]![0]!.text, sides, truncated[i]!);
+      const texts = one.prompts[i]!.map(({ text }) => text);
+      return itemResult(task, item, texts, sides, truncated[i]!);
     });
     records[task.name] = recordOf(one, options, sampling, truncated.filter((tokens) => tokens > 0).length);
     const references = loaded.items.flatMap(
@@ -221,25 +249,6 @@ function promptsOf({ task, encoded }: Prepared, { maxNewTokens }: TaskOptions): 
   }));
 }
 
-function samplingOf({ temperature, topK, topP, seed = 0 }: TaskOptions): Sampling | undefined {
-  if (temperature === undefined || temperature === 0) {
-    if (topK !== undefined || topP !== undefined) {
-      throw new InputError("--top-k and --top-p draw tokens: add --temperature, such as 1");
-    }
-    return undefined;
-  }
-  return { temperature, topK, topP, seed };
-}
-
-function answerOptions(
-  { tokenizer, signal }: TaskRun,
-  { batch, memory }: TaskOptions,
-  sampling: Sampling | undefined,
-  onAnswers: (count: number) => void,
-): AnswerOptions {
-  return { tokenizer, sampling, batch: batch ?? BATCH, memory: memory ?? availableMemory() / 2, signal, onAnswers };
-}
-
 /** The choices after their contexts; for tasks that generate, the first reference, whose text only a base makes of use. */
 function targetsOf({ encoder, prompts }: Prepared, item: Item, i: number, compared: boolean): Continuation[] {
   if (item.kind !== "generate") return item.choices.map((choice, c) => encoder.window(prompts[i]![c]!, choice));
@@ -255,7 +264,7 @@ function ownAnswer({ encoded }: Prepared, i: number, ids: readonly number[], { m
 
 function recordOf(
   { task, loaded, encoded, chat }: Prepared,
-  { systemPrompt, maxNewTokens }: TaskOptions,
+  { limit, systemPrompt, maxNewTokens }: TaskOptions,
   sampling: Sampling | undefined,
   truncated: number,
 ): TaskRecord {
@@ -265,6 +274,8 @@ function recordOf(
     files: loaded.files,
     definition: task.file,
     items: loaded.items.length,
+    rows: loaded.rows,
+    limit: limit ?? null,
     fewShot: loaded.fewShot,
     seed: loaded.seed,
     chat,

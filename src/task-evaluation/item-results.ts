@@ -34,6 +34,8 @@ export interface ItemResult {
   readonly index: number;
   readonly promptSha256: string;
   readonly prompt: string;
+  /** What the model read before each choice, where that is not always the prompt; null otherwise. */
+  readonly contexts: readonly string[] | null;
   readonly references: readonly string[];
   readonly choices: readonly string[] | null;
   readonly gold: number | null;
@@ -67,15 +69,16 @@ export function chosenAnswer(item: Item, figures: readonly ContinuationFigures[]
   };
 }
 
-/** Puts an item's answers and their scores together. */
+/** Puts an item's answers and their scores together; `prompts` are what the model read before each choice, or one text. */
 export function itemResult(
   task: Task,
   item: Item,
-  prompt: string,
+  prompts: readonly string[],
   answers: { readonly base: Answer | null; readonly compressed: Answer },
   truncated: number,
 ): ItemResult {
   const { base, compressed } = answers;
+  const [prompt = ""] = prompts;
   const scores = Object.fromEntries(
     task.metrics.map((metric) => [
       metric,
@@ -88,6 +91,7 @@ export function itemResult(
     index: item.index,
     promptSha256: createHash("sha256").update(prompt).digest("hex"),
     prompt,
+    contexts: prompts.every((text) => text === prompt) ? null : prompts,
     references: item.references,
     choices: item.kind === "generate" ? null : item.choices,
     gold: item.kind === "generate" ? null : item.gold,

@@ -53,6 +53,11 @@ export function textOf(summary: TaskSummary, which: "targetText" | "answerText")
   return found && "tokens" in found ? found : undefined;
 }
 
+/** Where generated answers part, where there were two of each. */
+export function divergentTokensOf({ firstDivergentToken: found }: TaskSummary): DivergentTokens | undefined {
+  return found && "same" in found ? found : undefined;
+}
+
 /** Where generated answers part, over all items. */
 interface DivergentTokens {
   /** Share of items whose answers are the same, token by token. */

@@ -22,6 +22,8 @@ export interface TaskItems {
   readonly items: readonly Item[];
   /** What they were read from: the test data, and the examples' data where these are others. */
   readonly files: readonly SourceFile[];
+  /** Rows of the test data, also those that are no items. */
+  readonly rows: number;
   readonly fewShot: number;
   readonly seed: number;
 }
@@ -59,7 +61,7 @@ export async function loadItems(task: Task, options: LoadItemsOptions = {}): Pro
     );
   }
   if (items.length === 0) throw new InputError(`${rows.file.path}: no items for the task ${task.name}`);
-  return { items, files: pool === rows ? [rows.file] : [rows.file, pool.file], fewShot, seed };
+  return { items, files: pool === rows ? [rows.file] : [rows.file, pool.file], rows: rows.length, fewShot, seed };
 }
 
 function itemOf(task: Task, row: Row, asked: Question, front: string): Item {

@@ -4,10 +4,11 @@ import { fileURLToPath } from "node:url";
 import { isObject, quote } from "../checkpoint/json.js";
 import { decodeUtf8, readBytes } from "../data/bytes.js";
 import { InputError } from "../errors.js";
+import { checkedYaml, notOneOf, yamlError } from "../text/checked-yaml.js";
 import { nearest } from "../text/nearest.js";
-import { FEW_SHOT_KEYS, type TaskDefinition, taskSchemas } from "./schema.js";
+import { parseYaml, type YamlFile } from "../text/yaml.js";
+import { type TaskDefinition, taskSchemas } from "./schema.js";
 import { TASK_KINDS, type Task, type TaskKind } from "./task.js";
-import { parseYaml, type YamlFile } from "./yaml.js";
 
 const MAX_TASK_BYTES = 256 * 1024;
 const ENDING = /\.ya?ml$/;
@@ -65,51 +66,18 @@ async function readTask(
   };
 }
 
-function checkTask({ content, lineOf }: YamlFile, title: string): TaskDefinition {
+function checkTask(yaml: YamlFile, title: string): TaskDefinition {
+  const { content, lineOf } = yaml;
   if (!isObject(content)) throw new InputError(`${title}: no task: it has to consist of keys, such as "name: ..."`);
-  const fail = (path: readonly PropertyKey[], what: string): InputError =>
-    new InputError(`${title}: line ${lineOf(path)}: ${path.length > 0 ? `${pathText(path)}: ` : ""}${what}`);
   const { kind } = content;
-  if (!isKind(kind)) throw fail(["kind"], kind === undefined ? "is missing" : notOneOf(kind, TASK_KINDS));
-  const schema = taskSchemas[kind];
-  const result = schema.safeParse(content);
-  if (result.success) return result.data;
-  const { issues } = result.error;
-  // A misspelt key is missing under its right name as well.
-  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0]!;
-  if (issue.code === "unrecognized_keys") {
-    const [key = ""] = issue.keys;
-    const close = nearest(key, keysAt(issue.path, Object.keys(schema.shape)));
-    const hint = close === undefined ? "" : ` (did you mean ${close}?)`;
-    throw fail([...issue.path, key], `a task of kind ${kind} has no such key here${hint}`);
+  if (!isKind(kind)) {
+    throw yamlError(title, lineOf(["kind"]), ["kind"], kind === undefined ? "is missing" : notOneOf(kind, TASK_KINDS));
   }
-  const given = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)[key], content);
-  if (given === undefined) throw fail(issue.path, "is missing");
-  if (issue.code === "invalid_value") throw fail(issue.path, notOneOf(given, issue.values.map(String)));
-  throw fail(issue.path, issue.message);
-}
-
-function keysAt(path: readonly PropertyKey[], topLevel: readonly string[]): readonly string[] {
-  if (path.length === 0) return topLevel;
-  return path.length === 1 && path[0] === "few_shot" ? FEW_SHOT_KEYS : [];
-}
-
-function notOneOf(given: unknown, allowed: readonly string[]): string {
-  const close = nearest(String(given), allowed);
-  const hint = close === undefined ? "" : ` (did you mean ${close}?)`;
-  return `${quote(String(given))} is not one of ${allowed.join(", ")}${hint}`;
-}
-
-/** `data.test[0].file` */
-function pathText(path: readonly PropertyKey[]): string {
-  return path
-    .map((key, i) => (typeof key === "number" ? `[${key}]` : `${i > 0 ? "." : ""}${short(String(key))}`))
-    .join("");
-}
-
-/** A key as it is where it looks like one. */
-function short(key: string): string {
-  return /^[\w-]{1,64}$/.test(key) ? key : quote(key);
+  return checkedYaml<(typeof taskSchemas)[TaskKind]>(
+    yaml,
+    { title, what: `a task of kind ${kind}` },
+    taskSchemas[kind],
+  );
 }
 
 function isKind(kind: unknown): kind is TaskKind {

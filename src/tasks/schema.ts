@@ -45,7 +45,6 @@ const fewShot = z.strictObject({
   /** Over the record, the rendered `prompt` and the first reference, `target`, whatever the record has under these names. */
   template: text.default("{{ prompt }} {{ target }}"),
 });
-export const FEW_SHOT_KEYS: readonly string[] = Object.keys(fewShot.shape);
 
 const common = {
   name: z.string().regex(/^[A-Za-z0-9][\w.-]{0,63}$/, "must be letters, digits, _, - and ., at most 64"),

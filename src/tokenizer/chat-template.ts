@@ -11,6 +11,8 @@ export interface ChatMessage {
 
 /** How a model wants a conversation written. */
 export interface ChatTemplate {
+  /** Its Jinja text. */
+  readonly source: string;
   /**
    * The conversation as one text, special tokens written out; `addGenerationPrompt` adds the beginning of the assistant's
    * answer. Throws InputError where the template refuses the conversation (some know no system message) or fails.
@@ -38,6 +40,7 @@ export async function loadChatTemplate(directory: string): Promise<ChatTemplate 
   const template = compileTemplate(found.source, found.where, "chat");
   const tokens = { ...specialTokens(await readJson(directory, "special_tokens_map.json")), ...specialTokens(config) };
   return {
+    source: found.source,
     apply(messages, { addGenerationPrompt }) {
       return template.render({
         ...tokens,

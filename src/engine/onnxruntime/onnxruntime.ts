@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
-import { type Engine, type Executable, type Rows, seenInSegments, type Weights } from "../engine.js";
+import { type Engine, type Executable, type Rows, type Segment, seenInSegments, type Weights } from "../engine.js";
 import { type Program, ropeAngle } from "../operations.js";
 import { attentionTables, chunksOf } from "./attention.js";
 import { cacheTensors } from "./cached-attention.js";
@@ -123,38 +123,48 @@ interface Past {
 type Feeder = (traced: Traced, x: Rows, weights: Weights, past?: Past) => Feeds;
 
 /**
- * Makes a graph's feeds. The tables that depend on the windows' lengths and on how many tokens
- * came before are kept from run to run.
+ * Makes a graph's feeds. The tables that depend on the windows' lengths, on their segments and on how many tokens came
+ * before are kept from run to run.
  */
 function createFeeder(program: Program): Feeder {
-  let tables: { key: string; feeds: Feeds } | undefined;
-  return ({ graph, ropes, slidingWindows }, x, weights, past) => {
-    const segments = x.segments?.map(({ tokens, continues = "" }) => `${tokens}>${continues}`);
-    const key = `${x.windows} ${x.tokens} ${past?.lengths ?? ""} ${segments ?? ""}`;
-    if (tables?.key !== key) {
-      const seen = x.segments && seenInSegments(x.segments);
-      const feeds: Feeds = { [GROUPS]: groupsOf(x.windows * x.tokens) };
-      const positions = seen?.map(({ position }) => position) ?? positionsOf(x, past?.lengths);
-      for (const [i, frequencies] of ropes.entries())
-        Object.assign(feeds, rotationTables(i, frequencies, x, positions));
-      for (const window of slidingWindows) Object.assign(feeds, attentionTables(window, x.tokens, seen));
-      tables = { key, feeds };
+  let last: { key: string; tables: Feeds } | undefined;
+  const ofSegments = new WeakMap<readonly Segment[], Feeds>();
+  const keptTables = (traced: Traced, x: Rows, past: Past | undefined): Feeds => {
+    if (x.segments) {
+      const tables = ofSegments.get(x.segments) ?? makeTables(traced, x, past);
+      ofSegments.set(x.segments, tables);
+      return tables;
     }
+    const key = `${x.windows} ${x.tokens} ${past?.lengths ?? ""}`;
+    if (last?.key !== key) last = { key, tables: makeTables(traced, x, past) };
+    return last.tables;
+  };
+  return (traced, x, weights, past) => {
+    const tables = keptTables(traced, x, past);
     const feeds: Feeds = {};
-    for (const { name, shape } of graph.inputs) {
+    for (const { name, shape } of traced.graph.inputs) {
       if (name === "x") {
         feeds[name] = new Tensor("float32", x.data as Float32Array, [x.windows, x.tokens, program.columns.in]);
       } else {
         const weight = weights.get(name);
         const feed = weight
           ? new Tensor("float32", weight, shape as readonly number[])
-          : (tables.feeds[name] ?? past?.feeds[name]);
+          : (tables[name] ?? past?.feeds[name]);
         if (!feed) throw new Error(`no parameter ${name} was given`);
         feeds[name] = feed;
       }
     }
     return feeds;
   };
+}
+
+function makeTables({ ropes, slidingWindows }: Traced, x: Rows, past: Past | undefined): Feeds {
+  const seen = x.segments && seenInSegments(x.segments);
+  const feeds: Feeds = { [GROUPS]: groupsOf(x.windows * x.tokens) };
+  const positions = seen?.map(({ position }) => position) ?? positionsOf(x, past?.lengths);
+  for (const [i, frequencies] of ropes.entries()) Object.assign(feeds, rotationTables(i, frequencies, x, positions));
+  for (const window of slidingWindows) Object.assign(feeds, attentionTables(window, x.tokens, seen));
+  return feeds;
 }
 
 /** Rows in groups of the largest size up to 32 that divides them. */
