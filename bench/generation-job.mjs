@@ -3,6 +3,7 @@ import { openCheckpoint } from "../dist/checkpoint/open.js";
 import { createEngine } from "../dist/engine/registry.js";
 import { generate } from "../dist/generation/generate.js";
 import { bytesAToken } from "../dist/generation/sequences.js";
+import { createWeightStore } from "../dist/generation/weights.js";
 import { openModel } from "../dist/model/model.js";
 
 const [, , folder, ...numbers] = process.argv;
@@ -16,6 +17,7 @@ const prompts = (count) =>
     ids: Array.from({ length: promptTokens }, (_, i) => 1000 + (((p + 1) * (i + 17) * 37) % 20000)),
     maxNewTokens: count,
   }));
+const weights = createWeightStore(model, 2 ** 33);
 const times = [];
 const continued = async (count) => {
   times.length = 0;
@@ -25,7 +27,7 @@ const continued = async (count) => {
     model,
     engine,
     prompts(count),
-    { endIds: new Set(), decode: () => "", batch, memory: 2 ** 33, onToken },
+    { endIds: new Set(), decode: () => "", batch, cacheBytes: 2 ** 33, onToken },
     () => {},
   );
 };

@@ -1,9 +1,8 @@
 import type { Engine } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
-import type { Model } from "../model/model.js";
 import { type Choose, createSampler, likeliest, type Sampling } from "./sampling.js";
 import { bytesAToken, createSequences, type Sequences } from "./sequences.js";
-import { createWeightStore } from "./weights.js";
+import type { WeightStore } from "./weights.js";
 
 /** What the model is to continue. */
 export interface Prompt {
@@ -24,10 +23,9 @@ export interface GenerateOptions {
   readonly decode: (ids: readonly number[]) => string;
   /** Greedy where it is left out. */
   readonly sampling?: Sampling | undefined;
-  /** Prompts that are continued at once: fewer where their keys and values would take more than `memory`. */
+  /** Prompts that are continued at once: fewer where their keys and values would take more than `cacheBytes`. */
   readonly batch: number;
-  /** Bytes for weights, keys and values. */
-  readonly memory: number;
+  readonly cacheBytes: number;
   readonly signal?: AbortSignal | undefined;
   readonly onToken?: (tokens: number) => void;
 }
@@ -53,22 +51,22 @@ const LEAST_PREFIX = 16;
  * A beginning that all prompts share (few-shot examples) is computed once.
  */
 export async function generate(
-  model: Model,
+  weights: WeightStore,
   engine: Engine,
   prompts: readonly Prompt[],
   options: GenerateOptions,
   onDone: (prompt: number, generated: Generated) => Promise<void> | void,
 ): Promise<void> {
   if (prompts.length === 0) return;
+  const { model } = weights;
   const { signal, onToken = () => {} } = options;
   const fitted = prompts.map((prompt) => cutToFit(prompt, model.architecture.maxTokens));
   const prefix = commonPrefix(fitted.map(({ ids }) => ids));
   const capacity = Math.max(...fitted.map(({ ids, maxNewTokens }) => ids.length + maxNewTokens));
-  const weights = createWeightStore(model, options.memory / 2);
-  const most = Math.floor(options.memory / 2 / (capacity * bytesAToken(model, engine)));
+  const most = Math.floor(options.cacheBytes / (capacity * bytesAToken(model, engine)));
   const shared = prefix.length > 0 ? 1 : 0; // it has a sequence of its own, after the others
   const batch = Math.max(1, Math.min(options.batch, prompts.length, most - shared));
-  const sequences = createSequences(model, engine, weights, batch + shared, capacity);
+  const sequences = createSequences(weights, engine, batch + shared, capacity);
   if (prefix.length > 0) await sequences.append([batch], [prefix]);
 
   const { vocabularySize } = model.architecture;

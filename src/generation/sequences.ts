@@ -24,13 +24,8 @@ export function bytesAToken(model: Model, engine: Engine): number {
   return model.layers.reduce((sum, { program }) => sum + cacheBytes(program, engine), 0);
 }
 
-export function createSequences(
-  model: Model,
-  engine: Engine,
-  weights: WeightStore,
-  count: number,
-  capacity: number,
-): Sequences {
+export function createSequences(weights: WeightStore, engine: Engine, count: number, capacity: number): Sequences {
+  const { model } = weights;
   const caches: Cache[] = model.layers.map(({ program }) => createCache(program, engine, count, capacity));
   const lengths = new Array<number>(count).fill(0);
   const { hiddenSize, head } = model.architecture;

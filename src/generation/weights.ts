@@ -3,6 +3,7 @@ import type { Layer, Model } from "../model/model.js";
 
 /** A model's weights for a run that needs every layer again and again. */
 export interface WeightStore {
+  readonly model: Model;
   layer(layer: Layer): Promise<Weights>;
   head(): Promise<Weights>;
   /** Embeddings of ids, [ids.length, hidden]; each is read once. */
@@ -19,6 +20,7 @@ export function createWeightStore(model: Model, bytes: number): WeightStore {
   const { hiddenSize } = model.architecture;
   let head: Promise<Weights> | undefined;
   return {
+    model,
     resident,
     layer(layer) {
       if (!resident) return model.layerWeights(layer);

@@ -3,6 +3,7 @@ import type { Engine } from "../engine/engine.js";
 import { endTokens } from "../generation/end-tokens.js";
 import { type Generated, generate, type Prompt } from "../generation/generate.js";
 import type { Sampling } from "../generation/sampling.js";
+import type { WeightStore } from "../generation/weights.js";
 import type { Model } from "../model/model.js";
 import { type Journal, journalKey } from "../results/journal.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -11,7 +12,7 @@ export interface AnswerOptions {
   readonly tokenizer: Tokenizer;
   readonly sampling: Sampling | undefined;
   readonly batch: number;
-  readonly memory: number;
+  readonly cacheBytes: number;
   readonly signal: AbortSignal | undefined;
   readonly onAnswers: (answers: number) => void;
 }
@@ -33,6 +34,7 @@ const generatedSchema = z.object({
 /** What a model writes after each prompt; what the journal knows is not generated again. */
 export async function answers(
   { model, sha256 }: Contestant,
+  weights: WeightStore,
   engine: Engine,
   prompts: readonly Prompt[],
   journal: Journal,
@@ -56,7 +58,7 @@ export async function answers(
   onAnswers(prompts.length - missing.size);
   const order = [...missing.keys()];
   await generate(
-    model,
+    weights,
     engine,
     [...missing.values()],
     { endIds, decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }), sampling, ...rest },

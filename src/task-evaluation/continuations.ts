@@ -40,7 +40,7 @@ interface ContinuationOptions {
 }
 
 /**
- * Runs the models over continuations, teacher-forced, in step; equal ones once, and none that the journal knows.
+ * Runs the models over continuations, teacher-forced, in step; equal ones once, and no group that the journal knows.
  */
 export async function continuationFigures(
   model: Contestant,
@@ -52,22 +52,23 @@ export async function continuationFigures(
 ): Promise<ContinuationFigures[]> {
   const how = [model.sha256, base?.sha256 ?? null, engine.name, engine.precision];
   const keys = continuations.map(({ ids, from }) => journalKey("continuation", how, ids, from));
+  const entries = new Map(continuations.map((continuation, i) => [keys[i]!, continuation]));
   const known = new Map<string, ContinuationFigures>();
-  const missing = new Map<string, Continuation>();
-  for (const [i, continuation] of continuations.entries()) {
-    const key = keys[i]!;
-    if (known.has(key) || missing.has(key)) continue;
-    const { ids, from } = continuation;
+  for (const [key, { ids, from }] of entries) {
     const { data } = figuresSchema(ids.length - from, base !== undefined).safeParse(journal.get(key));
-    if (data) known.set(key, data);
-    else missing.set(key, continuation); // not there, or wrong: the file may be a stranger's
+    if (data) known.set(key, data); // else it is not there, or wrong: the file may be a stranger's
   }
-  onContinuations(keys.length - missing.size);
-  for (const group of groups([...missing])) {
-    const figures = await scoreGroup(model, base, engine, group, signal);
-    for (const [i, [key]] of group.entries()) {
-      journal.put(key, figures[i]!);
-      known.set(key, figures[i]!);
+  onContinuations(keys.length - entries.size);
+  // What goes through a model together decides the last digits: a group that was cut short is computed whole, so that a
+  // run that goes on ends in the very figures of one that was never stopped.
+  for (const group of groups([...entries])) {
+    if (group.some(([key]) => !known.has(key))) {
+      const figures = await scoreGroup(model, base, engine, group, signal);
+      for (const [i, [key]] of group.entries()) {
+        if (known.has(key)) continue;
+        journal.put(key, figures[i]!);
+        known.set(key, figures[i]!);
+      }
     }
     onContinuations(group.length);
   }

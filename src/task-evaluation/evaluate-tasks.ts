@@ -2,6 +2,7 @@ import type { Engine } from "../engine/engine.js";
 import { InputError } from "../errors.js";
 import type { Prompt } from "../generation/generate.js";
 import type { Sampling } from "../generation/sampling.js";
+import { createWeightStore } from "../generation/weights.js";
 import type { Model } from "../model/model.js";
 import type { OnProgress } from "../progress.js";
 import type { Journal } from "../results/journal.js";
@@ -168,20 +169,22 @@ export async function runTasks(
 ): Promise<TaskResults> {
   const { base, model } = run;
   const sampling = samplingOf(options);
+  const memory = options.memory ?? availableMemory() / 2;
   const howToAnswer = {
     tokenizer,
     sampling,
     batch: options.batch ?? BATCH,
-    memory: options.memory ?? availableMemory() / 2,
+    cacheBytes: memory / 2,
     signal: run.signal,
   };
   const generating = prepared.filter(({ task }) => task.kind === "generate");
   const prompts = generating.map((one) => promptsOf(one, options));
   const generateAll = async (side: Contestant, name: string): Promise<Awaited<ReturnType<typeof answers>>[]> => {
     const onAnswers = counter(run.onProgress, `generate (${name})`, prompts.flat().length);
+    const weights = createWeightStore(side.model, memory / 2); // gone before the other model's are read
     const results = [];
     for (const some of prompts) {
-      results.push(await answers(side, run.engine, some, run.journal, { ...howToAnswer, onAnswers }));
+      results.push(await answers(side, weights, run.engine, some, run.journal, { ...howToAnswer, onAnswers }));
     }
     return results;
   };

@@ -6,6 +6,7 @@ import { openCheckpoint } from "../../src/checkpoint/open.js";
 import type { Engine } from "../../src/engine/engine.js";
 import { engines } from "../../src/engine/registry.js";
 import { type Generated, type GenerateOptions, generate, type Prompt } from "../../src/generation/generate.js";
+import { createWeightStore } from "../../src/generation/weights.js";
 import { families } from "../../src/model/families/registry.js";
 import { type Model, openModel } from "../../src/model/model.js";
 import { oracle } from "../oracles.js";
@@ -18,19 +19,25 @@ const folders = readdirSync(root).filter((name) => {
   return existsSync(config) && known.has(JSON.parse(readFileSync(config, "utf8")).model_type);
 });
 
-const OPTIONS: GenerateOptions = { endIds: new Set(), decode: (ids) => ids.join(" "), batch: 8, memory: 2 ** 30 };
+const OPTIONS: GenerateOptions = { endIds: new Set(), decode: (ids) => ids.join(" "), batch: 8, cacheBytes: 2 ** 30 };
 
 async function continued(
   model: Model,
   engine: Engine,
   prompts: readonly Prompt[],
-  options: Partial<GenerateOptions> = {},
+  { weightBytes = 2 ** 30, ...options }: Partial<GenerateOptions> & { weightBytes?: number } = {},
 ): Promise<Generated[]> {
   const results: Generated[] = [];
-  await generate(model, engine, prompts, { ...OPTIONS, ...options }, (prompt, generated) => {
-    expect(results[prompt]).toBeUndefined();
-    results[prompt] = generated;
-  });
+  await generate(
+    createWeightStore(model, weightBytes),
+    engine,
+    prompts,
+    { ...OPTIONS, ...options },
+    (prompt, generated) => {
+      expect(results[prompt]).toBeUndefined();
+      results[prompt] = generated;
+    },
+  );
   expect(Object.keys(results)).toHaveLength(prompts.length);
   return results;
 }
@@ -68,7 +75,7 @@ for (const { name, create } of engines) {
           ...(await continued(model, engine, [prompt])),
         ]);
         expect(alone[5]).toEqual(greedy);
-        for (const options of [{ batch: 3 }, { batch: 16 }, { batch: 4, memory: 0 }]) {
+        for (const options of [{ batch: 3 }, { batch: 16 }, { batch: 4, cacheBytes: 0 }, { weightBytes: 0 }]) {
           expect(idsOf(await continued(model, engine, all, options))).toEqual([...alone, ...alone.slice(0, 5)]);
         }
       }),

@@ -7,6 +7,7 @@ import type { Engine } from "../../src/engine/engine.js";
 import { createEngine } from "../../src/engine/registry.js";
 import { endTokens } from "../../src/generation/end-tokens.js";
 import { type Generated, generate } from "../../src/generation/generate.js";
+import { createWeightStore } from "../../src/generation/weights.js";
 import { scoreChoices } from "../../src/metrics/choice/choice.js";
 import { type Model, openModel } from "../../src/model/model.js";
 import { openJournal } from "../../src/results/journal.js";
@@ -87,14 +88,14 @@ for (const { key, folder, variable } of models) {
         const cases = readCases<GenerationCase>("generation.jsonl");
         const results: Generated[] = [];
         await generate(
-          model,
+          createWeightStore(model, 2 ** 31),
           engine,
           cases.map(({ prompt_ids, max_new_tokens }) => ({ ids: prompt_ids, maxNewTokens: max_new_tokens })),
           {
             endIds: await endTokens(model, tokenizer),
             decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
             batch: 16,
-            memory: 2 ** 32,
+            cacheBytes: 2 ** 31,
           },
           (i, generated) => {
             results[i] = generated;
