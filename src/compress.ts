@@ -1,5 +1,5 @@
 import { type CalibrationOptions, type CalibrationRecord, calibrationWindows } from "./calibration/calibration.js";
-import { observe } from "./calibration/statistics.js";
+import { FEW_TOKENS, observe } from "./calibration/statistics.js";
 import type { CheckpointWriter } from "./checkpoint/checkpoint.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { createCheckpointWriter } from "./checkpoint/write.js";
@@ -12,6 +12,7 @@ import { checkTarget, countZeros, parseTarget } from "./methods/target.js";
 import { type Batch, embedWindows, propagate } from "./model/batches.js";
 import { type Layer, type Model, openModel, type Site } from "./model/model.js";
 import { type Selection, selectSites } from "./model/select-sites.js";
+import { createWeightWriter } from "./model/storage.js";
 import { createStopwatch, type OnProgress } from "./progress.js";
 import {
   type CompressionRecord,
@@ -124,6 +125,7 @@ async function compressLayers(
   const batches = windows ? await watch.time("embed", () => embedWindows(model, engine, windows)) : [];
   const progress = layerProgress(plan, batches);
   const results: Record<string, SiteResult> = {};
+  const writer = createWeightWriter(allSites(model, selected), model.checkpoint.read, plan.writer.write);
   for (const layer of model.layers) {
     throwIfAborted(signal);
     const weights = await watch.time("read", () => model.layerWeights(layer));
@@ -136,6 +138,7 @@ async function compressLayers(
       statistics = await watch.time("calibrate", () =>
         observe(executable, layer.program, batches, weights, needs, progress.windows, signal),
       );
+      warnOfFewTokens(plan, layer, sites, statistics);
     }
     const shared = createShared();
     for (const site of sites) {
@@ -145,8 +148,10 @@ async function compressLayers(
         compressSite(plan, shared, site, weight, statistics[site.input]),
       );
       weights.set(`${site.local}.weight`, compressed);
-      results[site.name] = { zeros: countZeros(compressed), size: compressed.length };
-      await watch.time("write", () => plan.writer.write(site.tensor, compressed));
+      const seen = site.expert ? statistics[site.input]?.tokens : undefined;
+      const counts = { zeros: countZeros(compressed), size: compressed.length };
+      results[site.name] = seen === undefined ? counts : { ...counts, tokens: seen };
+      await watch.time("write", () => writer.write(site, compressed));
     }
     if (layer.index < model.layers.length - 1) {
       await watch.time("propagate", () =>
@@ -159,6 +164,26 @@ async function compressLayers(
     progress.layer(layer);
   }
   return results;
+}
+
+/** Says which experts of a layer were judged by too few tokens. */
+function warnOfFewTokens(
+  { model, onProgress }: Plan,
+  { index }: Layer,
+  sites: readonly Site[],
+  statistics: readonly Statistics[],
+): void {
+  const experts = sites.filter(({ expert }) => expert);
+  const tokens = (site: Site) => statistics[site.input]!.tokens;
+  const few = experts.filter((site) => tokens(site) < FEW_TOKENS).sort((a, b) => tokens(a) - tokens(b));
+  const [least] = few;
+  if (!least) return;
+  const layer = model.architecture.layerPrefix(index).replace(/\.$/, "");
+  const none = tokens(least) === 0 ? "; weights that no token reached are judged by themselves alone" : "";
+  const message =
+    `${layer}: ${few.length} of ${experts.length} weights of experts saw fewer than ${FEW_TOKENS} calibration tokens ` +
+    `(${least.local} ${tokens(least)}); use more or longer windows${none}`;
+  onProgress({ kind: "warning", message });
 }
 
 /** One site through the method, rounded to the dtype it will be stored in, so that what follows sees what is saved. */
@@ -175,7 +200,7 @@ async function compressSite(
   try {
     const context = { multiply: engine.multiply, warn, shared };
     const compressed = await method.compress(matrix, statistics ?? none, target, methodOptions, context);
-    const { dtype } = model.checkpoint.tensors.get(site.tensor)!;
+    const { dtype } = model.checkpoint.tensors.get(site.stored.tensor)!;
     return isFloatDType(dtype) && dtype !== "F32" ? widen(narrow(compressed.data, dtype), dtype) : compressed.data;
   } catch (error) {
     if (error instanceof RunError) throw new RunError(`${site.name}: ${error.message}`, { cause: error });

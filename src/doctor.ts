@@ -2,17 +2,14 @@ import { stat, statfs } from "node:fs/promises";
 import { arch, availableParallelism, cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { type BuiltInSource, builtInSources, type Purpose } from "./data/registry.js";
-import { type Engine, emptyRows } from "./engine/engine.js";
-import type { Program } from "./engine/operations.js";
+import type { Engine } from "./engine/engine.js";
 import { engines } from "./engine/registry.js";
+import { measureSpeed } from "./engine/speed.js";
 import { throwIfAborted } from "./errors.js";
 import { version } from "./version.js";
 
 /** The least Node that pare runs on; package.json's engines says the same. */
 const LEAST_NODE = 20;
-/** Rows, inputs and outputs of the matrix product that is measured. */
-const SIZE = 1024;
-const MEASURE_SECONDS = 1;
 
 /** What pare found on this machine. */
 export interface DoctorResult {
@@ -107,37 +104,11 @@ async function examine(create: (options: object) => Engine) {
   try {
     engine = create({});
     const { version, precision } = engine;
-    return { version, precision, gigaflops: await measure(engine), problem: null };
+    return { version, precision, gigaflops: await measureSpeed(engine), problem: null };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     return { version: null, precision: null, gigaflops: null, problem };
   } finally {
     await engine?.dispose();
   }
-}
-
-const PRODUCT: Program = {
-  key: "doctor product",
-  columns: { in: SIZE, out: SIZE },
-  build: (g, x) => g.linear(x, { name: "product", in: SIZE, out: SIZE, bias: false }),
-};
-
-/** Billions of floating-point operations a second in products of SIZE x SIZE matrices, two (× and +) a term. */
-async function measure(engine: Engine): Promise<number> {
-  const executable = await engine.compile(PRODUCT);
-  const x = { data: emptyRows(engine, SIZE * SIZE).fill(0.5), windows: 1, tokens: SIZE };
-  const weights = new Map([["product.weight", new Float32Array(SIZE * SIZE).fill(0.5)]]);
-  const seconds = async (runs: number) => {
-    const begin = performance.now();
-    for (let i = 0; i < runs; i++) await executable.run(x, weights);
-    return (performance.now() - begin) / 1000;
-  };
-  let runs = 1;
-  let elapsed = await seconds(runs);
-  if (elapsed < MEASURE_SECONDS) {
-    // The first run prepared the engine; the second says how many fit.
-    runs = Math.max(1, Math.round(MEASURE_SECONDS / (await seconds(1))));
-    elapsed = await seconds(runs);
-  }
-  return (runs * 2 * SIZE ** 3) / elapsed / 1e9;
 }

@@ -68,7 +68,7 @@ export async function inspect(path: string, { signal }: { signal?: AbortSignal }
     const sites: SiteInspection[] = [];
     for (const site of model?.layers.flatMap((layer) => layer.sites) ?? []) {
       throwIfAborted(signal);
-      sites.push(await inspectSite(checkpoint, site));
+      sites.push(await inspectSite(model!, site));
     }
     const saved = sum(sites, (site) => site.bytes - site.bitmaskBytes);
     return {
@@ -94,7 +94,8 @@ export async function inspect(path: string, { signal }: { signal?: AbortSignal }
 function tryModel(checkpoint: Checkpoint): { model?: Model; reason?: string } {
   try {
     const model = openModel(checkpoint);
-    for (const { tensor } of model.layers.flatMap((layer) => layer.sites)) {
+    for (const { stored } of model.layers.flatMap((layer) => layer.sites)) {
+      const { tensor } = stored;
       const { dtype } = checkpoint.tensors.get(tensor)!;
       if (!isFloatDType(dtype)) return { reason: `tensor ${tensor} is stored as ${dtype}, not as F32, F16 or BF16` };
     }
@@ -105,9 +106,9 @@ function tryModel(checkpoint: Checkpoint): { model?: Model; reason?: string } {
   }
 }
 
-async function inspectSite(checkpoint: Checkpoint, site: Site): Promise<SiteInspection> {
-  const { dtype } = checkpoint.tensors.get(site.tensor)!;
-  const values = await checkpoint.read(site.tensor);
+async function inspectSite(model: Model, site: Site): Promise<SiteInspection> {
+  const { dtype } = model.checkpoint.tensors.get(site.stored.tensor)!;
+  const values = await model.siteWeight(site);
   let zeros = 0;
   for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
   const pattern = zeros === 0 ? undefined : strictestPattern(values, site.in, zeros / values.length);

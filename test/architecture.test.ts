@@ -19,7 +19,12 @@ const FLOORS: Readonly<Record<string, number>> = {
   metrics: 3,
   calibration: 3,
   tasks: 3,
-  cli: 5,
+  study: 5,
+  report: 5,
+  analysis: 5,
+  tracking: 5,
+  "index.ts": 6,
+  cli: 6,
 };
 const VERBS = 4;
 const floorOf = (file: string) => FLOORS[file.split("/")[0]!] ?? VERBS;

@@ -5,9 +5,13 @@ import { throwIfAborted } from "../errors.js";
 import type { Statistics } from "../methods/method.js";
 import { asRows, type Batch } from "../model/batches.js";
 
+/** An expert that fewer calibration tokens went to is judged by too little: a warning says so. */
+export const FEW_TOKENS = 256;
+
 /**
  * Runs every batch through a block that is still dense and sums what its linears' distinct inputs were, one Statistics
- * an input.
+ * an input. An expert's are over the tokens that went to it; where none did, all inputs count the same, so that a
+ * method judges by the weights alone.
  */
 export async function observe(
   executable: Executable,
@@ -19,22 +23,24 @@ export async function observe(
   signal?: AbortSignal,
 ): Promise<Statistics[]> {
   const { inputs } = describe(program);
-  const sums = inputs.map((size) => new Float64Array(what === "gram" ? size * size : size));
+  const sums = inputs.map(({ columns }) => new Float64Array(what === "gram" ? columns * columns : columns));
+  const tokens = inputs.map(() => 0);
   let windows = 0;
-  let tokens = 0;
   for (const batch of batches) {
     throwIfAborted(signal);
-    await executable.observe(asRows(batch), weights, what, sums);
+    const rows = await executable.observe(asRows(batch), weights, what, sums);
+    for (const [input, count] of rows.entries()) tokens[input]! += count;
     windows += batch.windows;
-    tokens += batch.windows * batch.tokens;
     onBatch(batch.windows);
   }
   return sums.map((sum, input) => {
-    const seen = { windows, tokens };
+    const { columns } = inputs[input]!;
+    const seen = { windows, tokens: tokens[input]! };
+    const step = what === "gram" ? columns + 1 : 1; // the diagonal
+    if (seen.tokens === 0) for (let i = 0; i < sum.length; i += step) sum[i] = 1;
     if (what === "squaredNorms") return { ...seen, squaredNorms: sum };
-    const size = inputs[input]!;
-    mirror(sum, size);
-    return { ...seen, gram: { rows: size, columns: size, data: sum } };
+    mirror(sum, columns);
+    return { ...seen, gram: { rows: columns, columns, data: sum } };
   });
 }
 

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { lstat, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
 import { InputError } from "../errors.js";
 import { errorCode, isMissing } from "./folder.js";
 import { isObject } from "./json.js";
+import { isAlive, isOwner, type Owner, thisProcess } from "./owner.js";
 
 /** The right of one process to write one output folder, kept as a lock file beside it until the end. */
 export interface Claim {
@@ -19,11 +19,7 @@ export interface Claim {
 }
 
 /** What the lock file says: who writes, and where he moves an older output. */
-interface Lock {
-  readonly pid: number;
-  readonly host: string;
-  /** The process's start as the system counts it, where it tells: process ids are used again. */
-  readonly birth?: string | undefined;
+interface Lock extends Owner {
   readonly id: string;
 }
 
@@ -34,12 +30,12 @@ interface Lock {
 export async function claimOutput(output: string): Promise<Claim> {
   const lockPath = `${output}.partial.lock`;
   const partial = `${output}.partial`;
-  const lock: Lock = { pid: process.pid, host: hostname(), birth: await birthOf(process.pid), id: randomUUID() };
+  const lock: Lock = { ...(await thisProcess()), id: randomUUID() };
   const left = await readLock(lockPath);
   if (left === "empty")
     await rm(lockPath); // killed while taking the lock: nothing else was begun
   else if (left !== undefined) {
-    if (await isAlive(left)) throw takenBy(left, output);
+    if ((await isAlive(left)) !== false) throw takenBy(left, output);
     await clearUp(output, left.id);
   }
   try {
@@ -105,15 +101,7 @@ async function readLock(path: string): Promise<Lock | "empty" | undefined> {
 
 function isLock(value: unknown): value is Lock {
   if (!isObject(value)) return false;
-  const { pid, host, birth, id } = value;
-  return (
-    Number.isSafeInteger(pid) &&
-    (pid as number) > 0 &&
-    typeof host === "string" &&
-    (birth === undefined || typeof birth === "string") &&
-    typeof id === "string" &&
-    /^[0-9a-f-]{36}$/.test(id)
-  );
+  return isOwner(value) && typeof value["id"] === "string" && /^[0-9a-f-]{36}$/.test(value["id"]);
 }
 
 function notALock(path: string): InputError {
@@ -125,28 +113,6 @@ function takenBy(lock: Lock, output: string): InputError {
     `${output}: is being written by process ${lock.pid} on ${JSON.stringify(lock.host)}; wait for it, ` +
       `or remove ${output}.partial.lock and ${output}.partial if it is gone`,
   );
-}
-
-async function isAlive(lock: Lock): Promise<boolean> {
-  if (lock.host !== hostname()) return true; // it cannot be asked
-  try {
-    process.kill(lock.pid, 0);
-  } catch (error) {
-    return errorCode(error) !== "ESRCH";
-  }
-  const birth = await birthOf(lock.pid);
-  return birth === undefined || lock.birth === undefined || birth === lock.birth;
-}
-
-/** A process's start time on Linux, in ticks since the system's: field 22 of /proc/PID/stat; elsewhere undefined. */
-async function birthOf(pid: number): Promise<string | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-    // The second field, the program's name in parentheses, may hold anything.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -6,9 +6,13 @@ import { version } from "../version.js";
 import { addCompress } from "./compress.js";
 import { addDoctor } from "./doctor.js";
 import { addEvaluate } from "./evaluate.js";
+import { addInit } from "./init.js";
 import { addInspect } from "./inspect.js";
 import { addList } from "./list.js";
 import type { GlobalFlags } from "./options.js";
+import { addReport } from "./report.js";
+import { addServe } from "./serve.js";
+import { addStudy } from "./study.js";
 import { openTerminal, type Terminal } from "./terminal.js";
 import { addValidate } from "./validate.js";
 
@@ -19,6 +23,7 @@ Examples:
   $ pare evaluate ./out --base ./Llama-3.2-1B --data wikitext2
   $ pare evaluate ./out --base ./Llama-3.2-1B --data wikitext2 --json --max-jsd 0.05    # for CI: exit code 3 when missed
   $ pare evaluate ./out --base ./Llama-3.2-1B --task squad --task arc_easy -o ./results
+  $ pare init study.yaml && pare study study.yaml
   $ pare inspect ./out
 
 MODEL is a folder with config.json and safetensors files, as Hugging Face saves it.
@@ -49,7 +54,19 @@ function createProgram(terminal: Terminal): Command {
     // Commander puts its suggestions on a line of their own.
     .configureOutput({ outputError: (text) => terminal.say(text.trim()) })
     .configureHelp({ showGlobalOptions: true });
-  for (const add of [addCompress, addEvaluate, addInspect, addValidate, addList, addDoctor]) add(program, terminal);
+  for (const add of [
+    addCompress,
+    addEvaluate,
+    addInit,
+    addStudy,
+    addReport,
+    addServe,
+    addInspect,
+    addValidate,
+    addList,
+    addDoctor,
+  ])
+    add(program, terminal);
   return program;
 }
 

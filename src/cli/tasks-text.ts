@@ -108,12 +108,14 @@ function howAsked(task: string, record: TaskRecord, summary: TaskSummary | undef
     record.bos === "none" ? "no BOS" : `BOS by the ${record.bos}`,
   ];
   if (record.sampling) how.push(`drawn at temperature ${record.sampling.temperature}`);
-  if (record.truncated > 0) how.push(`${plural(record.truncated, "prompt")} cut from the left to fit the model`);
   const lines = [`${task} (version ${record.version}): ${how.join(", ")}`];
+  if (record.truncated > 0) {
+    lines.push(`  ${plural(record.truncated, "prompt")} cut from the left to fit the model`);
+  }
   const divergent = summary && divergentTokensOf(summary);
   if (divergent) {
     const others = divergent.median === null ? "" : `; the others part after ${divergent.median} equal tokens (median)`;
-    lines.push(`  both models' answers are the same for ${percent(divergent.same)} of the items${others}`);
+    lines.push(`  both models' answers are the same for ${percent(divergent.same, 1)} of the items${others}`);
   }
   return lines.join("\n");
 }

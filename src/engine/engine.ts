@@ -66,8 +66,9 @@ export interface Executable {
    * Runs the program as far as its last linear's input and adds what was asked, over all rows, to `sums`, one for each
    * distinct input (numbered as in `describe`): Σ x_j² to [in], or the lower triangle of Σ x xᵀ to [in, in], whose rest is
    * left as it is. A run is summed in the engine's precision, runs in float64. Activations themselves stay inside.
+   * Returns how many rows each input had: of an expert's, those that went to it.
    */
-  observe(x: Rows, weights: Weights, what: Observable, sums: readonly Float64Array[]): Promise<void>;
+  observe(x: Rows, weights: Weights, what: Observable, sums: readonly Float64Array[]): Promise<number[]>;
 }
 
 /** Who computes. Created by a factory in the registry, disposed by who created it. */

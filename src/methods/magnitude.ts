@@ -17,6 +17,7 @@ export const magnitude: Method<z.infer<typeof options>> = {
   name: "magnitude",
   summary: "smallest weights of every matrix; needs no calibration data",
   source: "Han et al. 2015, arXiv 1506.02626",
+  version: 1,
   needs: "nothing",
   options,
   async compress(weight, _statistics, target) {

@@ -35,6 +35,8 @@ export interface Method<Options = unknown> {
   /** One line for `pare list methods`. */
   readonly summary: string;
   readonly source: string;
+  /** Raised whenever the same input gives another result: studies compute again what an earlier version made. */
+  readonly version: number;
   readonly needs: "nothing" | "squaredNorms" | "gram";
   readonly options: z.ZodType<Options>;
   /** weight [out, in] is not changed; the result has its shape. */

@@ -33,6 +33,7 @@ export const sparsegpt: Method<z.infer<typeof options>> = {
   name: "sparsegpt",
   summary: "column by column, the rest of each row corrected for what went",
   source: "Frantar and Alistarh 2023, arXiv 2301.00774",
+  version: 1,
   needs: "gram",
   options,
   async compress(weight, statistics, target, { damping, blockSize }, context) {

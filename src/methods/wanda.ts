@@ -18,6 +18,7 @@ export const wanda: Method<z.infer<typeof options>> = {
   name: "wanda",
   summary: "smallest |weight| times norm of its input, row by row",
   source: "Sun et al. 2023, arXiv 2306.11695",
+  version: 1,
   needs: "squaredNorms",
   options,
   async compress(weight, statistics, target) {

@@ -4,9 +4,10 @@ import { describe } from "../engine/describe.js";
 import type { Weights } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
 import { InputError } from "../errors.js";
-import { nearest } from "../text/nearest.js";
 import { families } from "./families/registry.js";
 import type { Architecture } from "./family.js";
+import { nearestFamily } from "./nearest-family.js";
+import { type StoredTensor, storedShape, takePart } from "./storage.js";
 
 /** A linear of a block whose weight a method may compress. */
 export interface Site {
@@ -14,12 +15,14 @@ export interface Site {
   readonly name: string;
   /** Name inside the block: `self_attn.q_proj`. */
   readonly local: string;
-  /** Tensor in the checkpoint, [out, in]. */
-  readonly tensor: string;
+  /** Where it lies in the checkpoint. */
+  readonly stored: StoredTensor;
   readonly out: number;
   readonly in: number;
   /** Number of the linear input it reads; sites of a layer with equal numbers share their statistics. */
   readonly input: number;
+  /** Whether it belongs to an expert, which sees only some of the tokens. */
+  readonly expert: boolean;
 }
 
 export interface Layer {
@@ -37,12 +40,14 @@ export interface Model {
   /** The token embeddings of ids, [ids.length, hidden]. Throws InputError for an id outside the vocabulary. */
   embed(ids: Int32Array): Promise<Float32Array>;
   layerWeights(layer: Layer): Promise<Map<string, Float32Array>>;
+  /** A site's weight, [out, in]. */
+  siteWeight(site: Site): Promise<Float32Array>;
   /** The head's weights; those that equal the ones in `alike` are shared with it rather than held twice. */
   headWeights(alike?: Weights): Promise<Weights>;
 }
 
-/** Tensor name by parameter name. */
-type Names = ReadonlyMap<string, string>;
+/** Of each parameter, by its name: where it lies, and its shape. */
+type Parameters = ReadonlyMap<string, { readonly stored: StoredTensor; readonly shape: readonly number[] }>;
 
 /**
  * Finds the family of a checkpoint and checks that every tensor it needs is there in the right shape.
@@ -50,41 +55,81 @@ type Names = ReadonlyMap<string, string>;
  */
 export function openModel(checkpoint: Checkpoint): Model {
   const { family, architecture: a } = identify(checkpoint);
-  const has = (name: string) => checkpoint.tensors.has(name);
+  const tensor = tensorNames(checkpoint, a);
+  const has = (name: string) => checkpoint.tensors.has(tensor(name));
   // A tied checkpoint may store the shared matrix under either name.
   const embedding = a.tied && !has(a.embedding) ? a.unembedding : a.embedding;
   const unembedding = a.tied ? embedding : a.unembedding;
-  expectTensor(checkpoint, embedding, [a.vocabularySize, a.hiddenSize]);
+  expectTensor(checkpoint, tensor(embedding), [a.vocabularySize, a.hiddenSize]);
 
   const layers: Layer[] = [];
-  const names: Names[] = [];
+  const parameters: Parameters[] = [];
   for (let index = 0; index < a.layers; index++) {
-    const program = a.block(index);
     const prefix = a.layerPrefix(index);
-    names.push(parameterNames(checkpoint, program, (name) => prefix + name));
-    const sites = describe(program).linears.map(({ name, ...linear }) => ({
-      name: prefix + name,
-      local: name,
-      tensor: `${prefix}${name}.weight`,
-      out: linear.out,
-      in: linear.in,
-      input: linear.input,
-    }));
+    const { program, outside } = layerProgram(a, index);
+    const stored = (name: string): StoredTensor => {
+      if (outside.has(name)) return { tensor: tensor(name) };
+      const { linear, kind } = splitName(name);
+      const { name: holder = linear, part, transposed } = a.storage?.[linear] ?? {};
+      return { tensor: tensor(`${prefix}${holder}.${kind}`), part, transposed: transposed && kind === "weight" };
+    };
+    parameters.push(findParameters(checkpoint, program, stored));
+    const { linears, inputs } = describe(program);
+    const sites = linears
+      .filter(({ name }) => !outside.has(`${name}.weight`))
+      .map(({ name, ...linear }) => ({
+        name: prefix + name,
+        local: name,
+        stored: stored(`${name}.weight`),
+        out: linear.out,
+        in: linear.in,
+        input: linear.input,
+        expert: inputs[linear.input]!.gathered,
+      }));
     layers.push({ index, program, sites });
   }
-  const headNames = parameterNames(checkpoint, a.head, (name) =>
-    name === a.unembedding ? unembedding : a.headPrefix + name,
-  );
+  const head = findParameters(checkpoint, a.head, (name) => ({
+    tensor: tensor(name === a.unembedding ? unembedding : name),
+  }));
 
   return {
     family,
     architecture: a,
     checkpoint,
     layers,
-    embed: (ids) => checkpoint.readRows(embedding, ids),
-    layerWeights: (layer) => readAll(checkpoint, names[layer.index]!),
-    headWeights: (alike) => readAll(checkpoint, headNames, alike),
+    embed: (ids) => checkpoint.readRows(tensor(embedding), ids),
+    layerWeights: (layer) => readAll(checkpoint, parameters[layer.index]!),
+    siteWeight: async ({ stored, out, in: columns }) =>
+      takePart(stored, await checkpoint.read(stored.tensor), [out, columns]),
+    headWeights: (alike) => readAll(checkpoint, head, alike),
   };
+}
+
+/** Names of tensors as a checkpoint has them: some store the blocks without what the whole model adds before their names. */
+function tensorNames({ tensors }: Checkpoint, { embedding }: Architecture): (name: string) => string {
+  const base = embedding.slice(0, embedding.indexOf(".") + 1); // `model.`
+  if (tensors.has(embedding) || !tensors.has(embedding.slice(base.length))) return (name) => name;
+  return (name) => (name.startsWith(base) ? name.slice(base.length) : name);
+}
+
+/** A layer's block, the first with what comes before it; the parameters of that lie outside the layers. */
+function layerProgram({ block, opening }: Architecture, index: number): { program: Program; outside: Set<string> } {
+  const program = block(index);
+  if (index > 0 || !opening) return { program, outside: new Set() };
+  const before: Program = { ...opening, columns: { in: program.columns.in, out: program.columns.in } };
+  return {
+    program: {
+      key: `${opening.key} ${program.key}`,
+      columns: program.columns,
+      build: (g, x) => program.build(g, before.build(g, x)),
+    },
+    outside: new Set(describe(before).parameters.keys()),
+  };
+}
+
+function splitName(name: string): { linear: string; kind: string } {
+  const dot = name.lastIndexOf(".");
+  return { linear: name.slice(0, dot), kind: name.slice(dot + 1) };
 }
 
 function identify(checkpoint: Checkpoint): { family: string; architecture: Architecture } {
@@ -94,28 +139,23 @@ function identify(checkpoint: Checkpoint): { family: string; architecture: Archi
     throw new InputError(`${where}: model_type is missing; it says which family of models this is`);
   }
   const family = families.find((candidate) => candidate.modelTypes.includes(type));
-  if (!family) {
-    const known = families.flatMap((candidate) => candidate.modelTypes);
-    const close = nearest(type, known);
-    const hint = close ? ` (did you mean ${close}?)` : "";
-    throw new InputError(`${where}: model_type "${type}" is not supported${hint}; supported: ${known.join(", ")}`);
-  }
+  if (!family)
+    throw new InputError(`${where}: model_type "${type}" is not supported${nearestFamily(checkpoint, type)}`);
   return { family: family.name, architecture: family.architecture(checkpoint.config, where) };
 }
 
-function parameterNames(checkpoint: Checkpoint, program: Program, tensor: (name: string) => string): Names {
-  const { linears, vectors } = describe(program);
-  const names = new Map<string, string>();
-  const add = (name: string, shape: readonly number[]) => {
-    names.set(name, tensor(name));
-    expectTensor(checkpoint, tensor(name), shape);
-  };
-  for (const vector of vectors) add(`${vector.name}.weight`, [vector.size]);
-  for (const linear of linears) {
-    add(`${linear.name}.weight`, [linear.out, linear.in]);
-    if (linear.bias) add(`${linear.name}.bias`, [linear.out]);
+function findParameters(
+  checkpoint: Checkpoint,
+  program: Program,
+  storedAs: (name: string) => StoredTensor,
+): Parameters {
+  const parameters = new Map<string, { stored: StoredTensor; shape: readonly number[] }>();
+  for (const [name, shape] of describe(program).parameters) {
+    const stored = storedAs(name);
+    parameters.set(name, { stored, shape });
+    expectTensor(checkpoint, stored.tensor, storedShape(stored, shape));
   }
-  return names;
+  return parameters;
 }
 
 function expectTensor(checkpoint: Checkpoint, name: string, shape: readonly number[]): void {
@@ -130,12 +170,22 @@ function expectTensor(checkpoint: Checkpoint, name: string, shape: readonly numb
   }
 }
 
-async function readAll(checkpoint: Checkpoint, names: Names, alike?: Weights): Promise<Map<string, Float32Array>> {
+async function readAll(
+  checkpoint: Checkpoint,
+  parameters: Parameters,
+  alike?: Weights,
+): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
-  for (const [name, tensor] of names) {
+  const fused = new Map<string, Float32Array>(); // each is read once
+  for (const [name, { stored, shape }] of parameters) {
     const known = alike?.get(name);
-    const shared = known && (await holds(checkpoint, tensor, known));
-    weights.set(name, shared ? known : await checkpoint.read(tensor));
+    if (known && (await holds(checkpoint, stored.tensor, known))) {
+      weights.set(name, known);
+      continue;
+    }
+    const values = fused.get(stored.tensor) ?? (await checkpoint.read(stored.tensor));
+    if (stored.part) fused.set(stored.tensor, values);
+    weights.set(name, takePart(stored, values, shape));
   }
   return weights;
 }

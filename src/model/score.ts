@@ -29,6 +29,8 @@ export type Score = (logits: readonly FloatArray[], targets: Int32Array, from: n
 const HIDDEN_BYTES = 2 ** 28;
 /** Logits of one model computed at once: 16 MiB in float32. */
 const LOGITS = 2 ** 22;
+/** And of all streams together, where those are many. */
+const ALL_LOGITS = 2 ** 26;
 
 /** Tokens of windows that have others before them: all but the first of each. */
 export function scoredPositions(windows: readonly Int32Array[]): number {
@@ -51,6 +53,21 @@ export async function scoreWindows(
   score: Score,
   options: ScoreOptions = {},
 ): Promise<void> {
+  await scoreWindowsBy(runStreams(streams, engine, options), streams, engine, windows, score, options);
+}
+
+/** Runs tokens through the blocks of every stream: the hidden states that their heads read. */
+type RunBlocks = (tokens: readonly Tokens[]) => Promise<Batch[][]>;
+
+/** As scoreWindows, with another way to run the streams' blocks. */
+export async function scoreWindowsBy(
+  run: RunBlocks,
+  streams: readonly Stream[],
+  engine: Engine,
+  windows: readonly Int32Array[],
+  score: Score,
+  options: ScoreOptions = {},
+): Promise<void> {
   let from = 0;
   for (const group of groupWindows(streams, engine, windows)) {
     const batches = batchWindows(group);
@@ -59,7 +76,7 @@ export async function scoreWindows(
         ({ row }) => (row + 1) % tokens !== 0,
       ),
     );
-    await scoreBatches(streams, engine, batches, rows, from, score, options);
+    await scoreBatches(run, streams, engine, batches, rows, from, score, options);
     from += rows.length;
   }
 }
@@ -81,7 +98,8 @@ export async function scoreContinuations(
     row,
     target: continuations[continuation]!.ids[token]!,
   }));
-  await scoreBatches(streams, engine, packs, wanted, 0, score, options);
+  const run = runStreams(streams, engine, options);
+  await scoreBatches(run, streams, engine, packs, wanted, 0, score, options);
 }
 
 /** How many steps `scoreWindows` reports: a window through a block is one, through a head as many as it is larger. */
@@ -89,7 +107,8 @@ export function scoringSteps(streams: readonly Stream[], windows: readonly Int32
   return windows.length * streams.reduce((sum, { model }) => sum + model.layers.length + headSteps(model), 0);
 }
 
-function headSteps({ architecture, layers }: Model): number {
+/** What a window through a head costs, in windows through a block. */
+export function headSteps({ architecture, layers }: Model): number {
   const block = layers[0]!.sites.reduce((sum, site) => sum + site.in * site.out, 0);
   return Math.ceil((architecture.vocabularySize * architecture.hiddenSize) / block);
 }
@@ -109,6 +128,14 @@ function groupWindows(streams: readonly Stream[], engine: Engine, windows: reado
     room -= need;
   }
   return groups;
+}
+
+function runStreams(streams: readonly Stream[], engine: Engine, options: ScoreOptions): RunBlocks {
+  return async (tokens) => {
+    const batches: Batch[][] = [];
+    for (const stream of streams) batches.push(await runBlocks(stream, engine, tokens, options));
+    return batches;
+  };
 }
 
 async function runBlocks(
@@ -138,6 +165,7 @@ interface Row {
 }
 
 async function scoreBatches(
+  run: RunBlocks,
   streams: readonly Stream[],
   engine: Engine,
   tokens: readonly Tokens[],
@@ -147,10 +175,10 @@ async function scoreBatches(
   options: ScoreOptions,
 ): Promise<void> {
   const { signal, onStep = () => {} } = options;
-  const batches: Batch[][] = [];
-  for (const stream of streams) batches.push(await runBlocks(stream, engine, tokens, options));
+  const batches = await run(tokens);
   const heads = await loadHeads(streams, engine);
-  const size = Math.ceil(LOGITS / streams[0]!.model.architecture.vocabularySize);
+  const logitsAtOnce = Math.min(LOGITS, ALL_LOGITS / streams.length);
+  const size = Math.ceil(logitsAtOnce / streams[0]!.model.architecture.vocabularySize);
   const windows = tokens.reduce((sum, batch) => sum + batch.windows, 0);
   const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / rows.length;
   const logits: FloatArray[] = [];

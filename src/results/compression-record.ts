@@ -24,6 +24,8 @@ export interface CompressionRecord {
 export interface SiteResult {
   readonly zeros: number;
   readonly size: number;
+  /** Calibration tokens that an expert saw, where it was calibrated. */
+  readonly tokens?: number;
 }
 
 /** Share of zeros over all sites. */
@@ -44,13 +46,20 @@ export function targetRecord(target: Target): Pick<CompressionRecord, "sparsity"
     : { sparsity: target.sparsity, pattern: null };
 }
 
+/** What a model card says from here on is replaced where figures are known (see model-index.ts). */
+export const COSTS_HEADING = "## What it costs";
+
 /** The checkpoint's README.md: a model card with the figures that are known when it is written. */
 export function modelCard(record: CompressionRecord): string {
   const { method, calibration, result, base, environment } = record;
   const target = record.pattern ?? `${record.sparsity}`;
   const kinds = new Map<string, SiteResult>();
   for (const [name, site] of Object.entries(result.sites)) {
-    const kind = name.split(".").slice(-2).join(".");
+    const kind = name
+      .split(".")
+      .filter((part) => !/^\d+$/.test(part)) // layers, experts
+      .slice(-2)
+      .join(".");
     const sum = kinds.get(kind) ?? { zeros: 0, size: 0 };
     kinds.set(kind, { zeros: sum.zeros + site.zeros, size: sum.size + site.size });
   }
@@ -77,6 +86,8 @@ as large as the base's, and only a runtime that makes use of zeros is faster.
 |---|---|---|
 ${rows.join("\n")}
 
-What it costs is measured with \`pare evaluate THIS --base BASE\`.
+${COSTS_HEADING}
+
+It is measured with \`pare evaluate THIS --base BASE\`.
 `;
 }

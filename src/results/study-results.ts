@@ -11,9 +11,14 @@ import type { EnvironmentRecord } from "./environment.js";
  *
  *     study.json            StudyRecord: what was asked, of which models, on what machine
  *     cells/ID.json         CellResult: everything measured on one compressed model
- *     cells/ID.tokens.parquet   every scored position (see per-token.ts)
- *     cells/ID.items.jsonl  every task item with both models' answers
+ *     cells/ID.SOURCE.tokens.parquet   every scored position of a source (see per-token.ts)
+ *     cells/ID.items.jsonl  every task item with both models' answers (ItemResult)
+ *     cells/ID.items.parquet    their scores, a row for each metric (see items-parquet.ts)
+ *     cells/ID.failed.json  FailedCell: why a cell has no results
  *     summary.csv           a line a cell
+ *     lm-eval/MODEL/        tasks as lm-evaluation-harness writes them
+ *     checkpoints/NAME      compressed models, where they are kept
+ *     parts/, locks/, work/ what the results are put together from, who computes, what is being made
  */
 export const STUDY_SCHEMA = 1;
 
@@ -52,6 +57,17 @@ export interface StudyRecord {
   readonly models: readonly StudyModel[];
   /** In the order in which they are computed. */
   readonly cells: readonly { readonly id: string; readonly label: CellLabel }[];
+}
+
+/** A cell that could not be computed. */
+export interface FailedCell {
+  readonly schema: typeof STUDY_SCHEMA;
+  readonly id: string;
+  readonly label: CellLabel;
+  /** ISO 8601, UTC. */
+  readonly failedAt: string;
+  /** One line. */
+  readonly error: string;
 }
 
 /** One compressed model, measured against its base. */

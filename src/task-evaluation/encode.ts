@@ -50,7 +50,11 @@ export function createEncoder({ tokenizer, template, system, maxTokens }: Encode
   const encode = ({ text, kind }: PromptText) => encodePrompt(tokenizer, text, kind);
   return {
     prompts(item) {
-      if (template) return item.kind === "generate" ? [asChat(item.chat)] : item.choices.map(() => asChat(item.chat));
+      if (template) {
+        if (item.kind === "generate") return [asChat(item.chat)];
+        // A task without a chat_prompt asks by its contexts, which differ in tasks of partial evaluation.
+        return item.contexts.map((context) => asChat(item.chat === item.prompt ? context : item.chat));
+      }
       const texts = item.kind === "generate" ? [item.prompt] : item.contexts;
       return texts.map((text) => ({ text, kind: "plain" }));
     },

@@ -48,9 +48,13 @@ export interface AloneSummary {
 }
 
 /** Divergences, and what noise of known size does to the base. */
-export type ComparedSummary = DivergenceSummary & {
-  readonly noiseFloor?: { readonly relativeNoise: number; readonly jsd: QuantileSummary; readonly kl: QuantileSummary };
-};
+export type ComparedSummary = DivergenceSummary & { readonly noiseFloor?: NoiseFloor };
+
+export interface NoiseFloor {
+  readonly relativeNoise: number;
+  readonly jsd: QuantileSummary;
+  readonly kl: QuantileSummary;
+}
 
 /** The unit roundoff of bfloat16: what a whole model computed in it does to every number. */
 const RELATIVE_NOISE = 2 ** -9;
@@ -105,9 +109,23 @@ export async function compareModels(
   const windowOf = windowOfPosition(windows);
   if (options.perToken) await writePerToken(options.perToken, figures, windows, await tokenizer());
   const summary = summariseDivergence(figures, windowOf);
-  if (!noisy) return summary;
-  const { jsd, kl } = summariseDivergence(noisy, windowOf);
-  return { ...summary, noiseFloor: { relativeNoise: RELATIVE_NOISE, jsd, kl } };
+  return noisy ? { ...summary, noiseFloor: noiseFloorOf(noisy, windowOf) } : summary;
+}
+
+/** What noise of known size does to the base, whatever it is compared with. */
+export async function measureNoiseFloor(run: TextRun, base: Model): Promise<NoiseFloor> {
+  const figures = positionFigures(scoredPositions(run.windows));
+  const { vocabularySize } = base.architecture;
+  const streams: Stream[] = [{ model: base }, { model: base, disturb: createNoise(RELATIVE_NOISE) }];
+  await score(run, streams, ([logits, noisy], targets, from) =>
+    comparePositions(logits!, noisy!, vocabularySize, targets, figures, from),
+  );
+  return noiseFloorOf(figures, windowOfPosition(run.windows));
+}
+
+function noiseFloorOf(figures: PositionFigures, windowOf: Int32Array): NoiseFloor {
+  const { jsd, kl } = summariseDivergence(figures, windowOf);
+  return { relativeNoise: RELATIVE_NOISE, jsd, kl };
 }
 
 async function score(
@@ -126,7 +144,7 @@ async function score(
 }
 
 /** The window of every scored position, for standard errors clustered by window. */
-function windowOfPosition(windows: readonly Int32Array[]): Int32Array {
+export function windowOfPosition(windows: readonly Int32Array[]): Int32Array {
   return Int32Array.from(windows.flatMap((window, w) => new Array<number>(window.length - 1).fill(w)));
 }
 

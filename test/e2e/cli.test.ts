@@ -97,7 +97,10 @@ describe("a wrong command", () => {
   test("unknown command", () =>
     expectRefused(["compres", stories], /unknown command 'compres'.*Did you mean compress\?/));
   test("unknown option", () => expectRefused(magnitude("--forse"), /unknown option '--forse'.*Did you mean --force\?/));
-  test("missing option", () => expectRefused(["evaluate", stories], /'--data <source>' not specified/));
+  test("missing option", () =>
+    expectRefused(compress("--sparsity", "0.5"), /required option '--method <name>' not specified/));
+  test("nothing to measure", () =>
+    expectRefused(["evaluate", stories], /nothing to measure: .*--data SOURCE, .*--task NAME/));
   test("missing model", () => expectRefused(["inspect"], /missing required argument 'model'/));
   test("unknown method", () =>
     expectRefused(compress("--method", "wnda", "--sparsity", "0.5"), /--method wnda.*did you mean wanda\?/));
@@ -223,7 +226,7 @@ describe("there and back", () => {
     const gates = ["--max-jsd", "0.001", "--max-perplexity-ratio", "1e9"];
     const { code, stderr, result } = await pareJson("evaluate", pruned, "--base", stories, "--data", windows, ...gates);
     expect(code).toBe(3);
-    expect(stderr).toMatch(/^gate missed: mean JSD in nats is \S+, --max-jsd 0\.001\n$/);
+    expect(stderr).toMatch(/^gate missed: mean JSD in nats is \S+, limit 0\.001\n$/);
     expect(result.gates).toMatchObject({ passed: false, maxJsd: { passed: false, limit: 0.001 } });
     expect(result.gates.maxPerplexityRatio).toMatchObject({ passed: true, value: result.perplexity.ratio });
   });
@@ -282,12 +285,22 @@ describe("what there is", () => {
   test("list", async () => {
     const { code, result } = await pareJson("list");
     expect(code).toBe(0);
-    expect(Object.keys(result)).toEqual(["methods", "metrics", "data", "families", "engines"]);
+    expect(Object.keys(result)).toEqual(["methods", "metrics", "tasks", "data", "families", "engines"]);
     const names = (kind: string) => result[kind].map(({ name }: { name: string }) => name);
     expect(names("methods")).toEqual(expect.arrayContaining(["magnitude", "wanda", "sparsegpt"]));
     expect(names("metrics")).toEqual(expect.arrayContaining(["perplexity", "jsd", "kl"]));
     expect(names("families")).toEqual(expect.arrayContaining(["llama", "mistral"]));
     expect(names("data")).toEqual(expect.arrayContaining(["wikitext2", "c4"]));
+    const ofAcc = result.metrics.filter(({ name }: { name: string }) => name === "acc");
+    expect(ofAcc.map(({ task }: { task: string }) => task)).toEqual(["choice", "last-word"]);
+    for (const { name, summary, task } of result.metrics) {
+      expect(summary).toMatch(/\S/);
+      expect([null, "generate", "choice", "last-word"], name).toContain(task);
+    }
+    const { stdout: metrics } = await pare(["list", "metrics"]);
+    for (const name of ["acc (choice)", "acc (last-word)", "exact_match (generate)", "jsd"]) {
+      expect(metrics).toContain(`\n  ${name}  `);
+    }
     const { stdout } = await pare(["list", "engines"]);
     expect(stdout).toMatch(/^engines\n {2}onnxruntime {2}/);
   });

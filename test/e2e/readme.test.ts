@@ -31,6 +31,9 @@ describe("the README's commands", () => {
     writeFileSync(join(folder, "data/c4/c4_demo.jsonl"), lines([...stories, ...stories]));
     writeFileSync(join(folder, "data/wikitext2-raw/wiki.test.raw"), stories.slice(0, 20).join("\n"));
     writeFileSync(join(folder, "text.jsonl"), lines([...stories, ...stories]));
+    const [task] = blocks.filter(({ language }) => language === "yaml");
+    writeFileSync(join(folder, "capitals.yaml"), task!.text);
+    writeFileSync(join(folder, "capitals.jsonl"), '{"country": "France", "capital": ["Paris"]}\n');
     writeFileSync(join(folder, "test.txt"), stories.slice(0, 20).join("\n\n"));
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -46,16 +49,28 @@ describe("the README's commands", () => {
     expect(stdout).not.toBe("");
   });
 
+  it("and what stands beside the tasks' file is a row of its data", async () => {
+    const [, row] = /test: .*# (\{.*\})/.exec(readme)!;
+    writeFileSync(join(folder, "capitals.jsonl"), `${row}\n`);
+    const args = [join(root, "dist/cli/main.js"), "validate", "capitals.yaml", "--json"];
+    const { stdout } = await run(process.execPath, args, { cwd: folder });
+    expect(JSON.parse(stdout)).toMatchObject({
+      items: 1,
+      first: { prompt: "The capital of France is", references: ["Paris"] },
+    });
+  });
+
   // `npm ci` cannot be run by what it installed; what follows it is what these scripts are.
   it.each(commands.filter((command) => command.startsWith("npm ")))("%s", (command) => {
     const [, script] = /^npm ci && npm (?:run )?(\w+)$/.exec(command)!;
     expect(scripts[script!]).toBeDefined();
   });
 
-  it("npm run quickstart prints a table of every method and target", async () => {
+  it("npm run quickstart prints a table of every method and target", { timeout: 300_000 }, async () => {
     const { stdout } = await run(process.execPath, ["examples/quickstart.mjs"], { cwd: root });
     for (const method of ["magnitude", "wanda", "sparsegpt"]) {
       expect(stdout.match(new RegExp(`^${method} +(0\\.5|2:4) +50\\.\\d% `, "gm"))).toHaveLength(2);
+      expect(stdout.match(new RegExp(`^${method} +0\\.5 +stories-[a-z-]+ `, "gm"))).toHaveLength(2);
     }
   });
 

@@ -28,7 +28,10 @@ describe("a config that cannot be followed", () => {
   it.each([
     [{ model_type: undefined }, /config\.json: model_type is missing/],
     [{ model_type: "lama" }, /model_type "lama" is not supported \(did you mean llama\?\); supported: llama, mistral/],
-    [{ model_type: "whisper" }, /model_type "whisper" is not supported; supported/],
+    [
+      { model_type: "whisper" },
+      /model_type "whisper" is not supported; supported.*most like llama, by its tensors' names$/,
+    ],
     [{ hidden_size: undefined }, /config\.json: hidden_size/],
     [{ hidden_size: "64" }, /config\.json: hidden_size/],
     [{ num_hidden_layers: 0 }, /config\.json: num_hidden_layers/],
@@ -38,7 +41,7 @@ describe("a config that cannot be followed", () => {
     [{ num_attention_heads: 12, num_key_value_heads: 12 }, /hidden_size 64 is no multiple of num_attention_heads 12/],
     [{ head_dim: 7 }, /even head_dim, not 7/],
     [{ hidden_act: "gelu" }, /hidden_act: only silu is supported/],
-    [{ rope_scaling: { type: "dynamic", factor: 2 } }, /rope type "dynamic" is not supported/],
+    [{ rope_scaling: { type: "ntk", factor: 2 } }, /rope type "ntk" is not supported/],
     [{ rope_scaling: { rope_type: "llama3", factor: 8 } }, /rope_scaling: low_freq_factor/],
     [{ rope_parameters: { rope_type: "default", partial_rotary_factor: 0.5 } }, /partial_rotary_factor/],
   ])("%j", async (changes, message) => {

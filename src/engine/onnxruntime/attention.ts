@@ -1,5 +1,7 @@
 import { Tensor } from "onnxruntime-node";
 import type { Seen } from "../engine.js";
+import type { AttentionShape } from "../operations.js";
+import type { Nodes } from "./nodes.js";
 import type { Value } from "./onnx.js";
 
 /**
@@ -8,8 +10,13 @@ import type { Value } from "./onnx.js";
  * [heads, queries, keys] of one chunk are all that is held at a time.
  */
 
-/** The window's size in tokens, or undefined where every earlier token is seen. */
-export type SlidingWindow = number | undefined;
+/** What the tables of an attention depend on. */
+export interface AttentionKind {
+  /** The sliding window's size in tokens, or undefined where every earlier token is seen. */
+  readonly window: number | undefined;
+  /** Whether it needs the distances of queries from keys. */
+  readonly distances: boolean;
+}
 
 /** Queries a chunk: fewer would make the matrix products inefficient. */
 const CHUNK_TOKENS = 256;
@@ -19,32 +26,69 @@ export function chunksOf(tokens: number): number {
   return Math.max(1, Math.ceil(tokens / CHUNK_TOKENS));
 }
 
-/** Names of a chunk's graph inputs: its queries are tokens [begin, end), its keys [first, end); mask [queries, keys]. */
-export function attentionNames(window: SlidingWindow, chunk: number) {
+/** Names of a chunk's graph inputs: its queries are tokens [begin, end), its keys [first, end); the rest [queries, keys]. */
+function attentionNames(window: AttentionKind["window"], chunk: number) {
+  const kind = `${window ?? "all"}.${chunk}`;
   return {
     begin: `begin.${chunk}`,
     end: `begin.${chunk + 1}`,
-    first: `first.${window ?? "all"}.${chunk}`,
-    mask: `mask.${window ?? "all"}.${chunk}`,
+    first: `first.${kind}`,
+    mask: `mask.${kind}`,
+    distances: `distances.${kind}`,
   };
 }
 
 /** The graph inputs that attention of one kind needs, `begin.*` of all kinds in common. */
-export function attentionInputs(window: SlidingWindow, chunks: number): Value[] {
+export function attentionInputs({ window, distances }: AttentionKind, chunks: number): Value[] {
   const inputs: Value[] = [];
   for (let chunk = 0; chunk < chunks; chunk++) {
-    const { begin, end, first, mask } = attentionNames(window, chunk);
-    for (const name of [begin, end, first]) inputs.push({ name, type: "int64", shape: [1] });
-    inputs.push({ name: mask, type: "float", shape: [`queries.${chunk}`, `keys.${mask}`] });
+    const names = attentionNames(window, chunk);
+    for (const name of [names.begin, names.end, names.first]) inputs.push({ name, type: "int64", shape: [1] });
+    for (const name of distances ? [names.mask, names.distances] : [names.mask]) {
+      inputs.push({ name, type: "float", shape: [`queries.${chunk}`, `keys.${names.mask}`] });
+    }
   }
   return inputs;
+}
+
+/** Adds causal attention of whole windows to a graph: q, k and v are [rows, heads · headSize], and so is the result. */
+export function attendWindows(
+  g: Nodes,
+  q: string,
+  k: string,
+  v: string,
+  { heads, keyValueHeads, headSize, scale, window, softCap, slopes }: AttentionShape,
+  chunks: number,
+): string {
+  const between = (edge: string, from: string, to: string) => g.node("Slice", [edge, from, to, g.integers(1)]);
+  const query = g.windows(q, heads * headSize);
+  const [key, value] = [k, v].map((edge) => g.windows(edge, keyValueHeads * headSize)) as [string, string];
+  const mixed = Array.from({ length: chunks }, (_, chunk) => {
+    const { first, begin, end, mask, distances } = attentionNames(window, chunk);
+    const from = [between(query, begin, end), between(key, first, end), between(value, first, end)];
+    const bias = slopes ? g.node("Sub", [mask, lostByDistance(g, distances, slopes)]) : mask;
+    return g.node("Attention", [...from, bias], {
+      q_num_heads: heads,
+      kv_num_heads: keyValueHeads,
+      scale: { float: scale },
+      ...(softCap && { softcap: { float: softCap } }),
+    });
+  });
+  return g.rows(chunks > 1 ? g.node("Concat", mixed, { axis: 1 }) : mixed[0]!, heads * headSize);
+}
+
+/** What ALiBi takes off the scores: [sequences or 1, heads, queries, keys]. */
+export function lostByDistance(g: Nodes, distances: string, slopes: readonly number[]): string {
+  return g.node("Mul", [distances, g.floats(slopes, 1, slopes.length, 1, 1)]);
 }
 
 /**
  * The feeds of `attentionInputs` for windows of so many tokens: masks are 0 where a query may look and -∞ elsewhere. A
  * window made of segments tells what each token sees.
  */
-export function attentionTables(window: SlidingWindow, tokens: number, seen?: readonly Seen[]): Record<string, Tensor> {
+export function attentionTables(kind: AttentionKind, tokens: number, seen?: readonly Seen[]): Record<string, Tensor> {
+  const { window } = kind;
+  const position = (row: number) => seen?.[row]?.position ?? row;
   const chunks = chunksOf(tokens);
   const begins = Array.from({ length: chunks + 1 }, (_, chunk) => Math.min(tokens, chunk * CHUNK_TOKENS));
   const tables: Record<string, Tensor> = {};
@@ -65,12 +109,19 @@ export function attentionTables(window: SlidingWindow, tokens: number, seen?: re
     tables[names.end] = integer(end);
     tables[names.first] = integer(first);
     tables[names.mask] = new Tensor("float32", mask, [end - begin, keys]);
+    if (kind.distances) {
+      const distances = Float32Array.from(
+        mask,
+        (_, i) => position(begin + Math.floor(i / keys)) - position(first + (i % keys)),
+      );
+      tables[names.distances] = new Tensor("float32", distances, [end - begin, keys]);
+    }
   }
   return tables;
 }
 
 /** The last so many rows of ranges. */
-function lastOf(ranges: Seen["ranges"], window: SlidingWindow): Seen["ranges"] {
+function lastOf(ranges: Seen["ranges"], window: AttentionKind["window"]): Seen["ranges"] {
   let left = window ?? Number.POSITIVE_INFINITY;
   const kept: (readonly [number, number])[] = [];
   for (const [from, to] of ranges.toReversed()) {

@@ -10,8 +10,8 @@ export const ONNX_TYPE = { float: 1, int32: 6, int64: 7, double: 11 } as const;
 
 type OnnxType = keyof typeof ONNX_TYPE;
 
-/** Attribute values: a whole number, a list of them, or a float given as `{ float }`. */
-export type Attribute = number | readonly number[] | { readonly float: number };
+/** Attribute values: a whole number, a list of them, a text, or a float given as `{ float }`. */
+export type Attribute = number | readonly number[] | string | { readonly float: number };
 
 export interface Node {
   readonly op: string;
@@ -48,7 +48,7 @@ const IR_VERSION = 10;
 const OPSET = 23; // the first with RMSNormalization, RotaryEmbedding and Attention
 /** The domain of onnxruntime's own operations. */
 export const CONTRIBUTED = "com.microsoft";
-const ATTRIBUTE_TYPE = { float: 1, int: 2, ints: 7 } as const;
+const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
 /** The bytes of an ONNX model (ModelProto) that holds the graph. */
 export function encodeModel(graph: Graph): Uint8Array {
@@ -87,6 +87,9 @@ function writeAttribute(writer: BinaryWriter, name: string, value: Attribute): v
   if (typeof value === "number") {
     integer(writer, 3, value);
     integer(writer, 20, ATTRIBUTE_TYPE.int);
+  } else if (typeof value === "string") {
+    text(writer, 4, value);
+    integer(writer, 20, ATTRIBUTE_TYPE.string);
   } else if ("float" in value) {
     writer.tag(2, WireType.Bit32).float(value.float);
     integer(writer, 20, ATTRIBUTE_TYPE.float);

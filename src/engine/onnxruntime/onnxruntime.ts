@@ -3,12 +3,13 @@ import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { describe } from "../describe.js";
 import { type Engine, type Executable, type Rows, type Segment, seenInSegments, type Weights } from "../engine.js";
-import { type Program, ropeAngle } from "../operations.js";
+import { type Program, type Rotation, ropeAngle } from "../operations.js";
 import { attentionTables, chunksOf } from "./attention.js";
 import { cacheTensors } from "./cached-attention.js";
 import { addBands, bandTensors } from "./gram.js";
+import { GROUPS, observedName, rowsName } from "./observed.js";
 import { encodeModel, type Graph } from "./onnx.js";
-import { GROUPS, OUTPUT, observedName, type Purpose, type Traced, trace } from "./trace.js";
+import { OUTPUT, type Purpose, positionsName, type Traced, trace } from "./trace.js";
 
 /**
  * The default engine: onnxruntime on the CPU in float32. One graph a kind of block, with the weights as inputs, so that
@@ -60,7 +61,7 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
   const { inputs, attentions } = describe(program);
   const graphs = new Map<string, { traced: Traced; session: Promise<InferenceSession> }>();
   const feeder = createFeeder(program);
-  let grams: Record<string, Tensor> | undefined; // the same memory for every run
+  let grams: Feeds | undefined; // the same memory for every run
   const prepare = ({ tokens }: Rows, purpose: Purpose) => {
     const chunks = attentions.length > 0 && purpose !== "extend" ? chunksOf(tokens) : 1;
     const key = `${purpose} ${chunks}`;
@@ -88,7 +89,7 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
     async extend(x, weights, place, room) {
       const { traced, session } = prepare(x, "extend");
       const { data, tensor } = output(x, room);
-      const cached = cacheTensors(place, x);
+      const cached = cacheTensors(place, x, attentions);
       const feeds = feeder(traced, x, weights, { lengths: place.lengths, feeds: cached.feeds });
       await (await session).run(feeds, { [OUTPUT]: tensor, ...cached.outputs });
       return data;
@@ -96,14 +97,19 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
     async observe(x, weights, what, sums) {
       const { traced, session } = prepare(x, what);
       const feeds = feeder(traced, x, weights);
+      let outputs: Feeds;
       if (what === "squaredNorms") {
-        const outputs = await (await session).run(feeds);
+        outputs = await (await session).run(feeds);
         for (const [i, sum] of sums.entries()) add(sum, outputs[observedName(i)]!.data as Float64Array);
-        return;
+      } else {
+        grams ??= Object.assign({}, ...inputs.map(({ columns }, i) => bandTensors(i, columns))) as Feeds;
+        const counts = inputs.flatMap(({ gathered }, i) => (gathered ? [[rowsName(i), null]] : []));
+        outputs = await (await session).run(feeds, { ...grams, ...Object.fromEntries(counts) });
+        for (const [i, { columns }] of inputs.entries()) addBands(sums[i]!, grams, i, columns);
       }
-      grams ??= Object.assign({}, ...inputs.map((size, i) => bandTensors(i, size))) as Record<string, Tensor>;
-      await (await session).run(feeds, grams);
-      for (const [i, size] of inputs.entries()) addBands(sums[i]!, grams, i, size);
+      return inputs.map(({ gathered }, i) =>
+        gathered ? Number((outputs[rowsName(i)]!.data as BigInt64Array)[0]) : x.windows * x.tokens,
+      );
     },
   };
 }
@@ -158,12 +164,16 @@ function createFeeder(program: Program): Feeder {
   };
 }
 
-function makeTables({ ropes, slidingWindows }: Traced, x: Rows, past: Past | undefined): Feeds {
+function makeTables({ rotations, offsets, attentionKinds }: Traced, x: Rows, past: Past | undefined): Feeds {
   const seen = x.segments && seenInSegments(x.segments);
   const feeds: Feeds = { [GROUPS]: groupsOf(x.windows * x.tokens) };
   const positions = seen?.map(({ position }) => position) ?? positionsOf(x, past?.lengths);
-  for (const [i, frequencies] of ropes.entries()) Object.assign(feeds, rotationTables(i, frequencies, x, positions));
-  for (const window of slidingWindows) Object.assign(feeds, attentionTables(window, x.tokens, seen));
+  for (const [i, rotation] of rotations.entries()) Object.assign(feeds, rotationTables(i, rotation, x, positions));
+  for (const offset of offsets) {
+    const rows = BigInt64Array.from(positions, (position) => BigInt(position + offset));
+    feeds[positionsName(offset)] = new Tensor("int64", rows, [rows.length]);
+  }
+  for (const kind of attentionKinds) Object.assign(feeds, attentionTables(kind, x.tokens, seen));
   return feeds;
 }
 
@@ -181,7 +191,7 @@ function positionsOf({ windows, tokens }: Rows, past: readonly number[] | undefi
 
 function rotationTables(
   index: number,
-  frequencies: readonly number[],
+  { frequencies, amplitude = 1 }: Rotation,
   { windows, tokens }: Rows,
   positions: readonly number[],
 ) {
@@ -191,8 +201,8 @@ function rotationTables(
   for (const [row, position] of positions.entries()) {
     for (let i = 0; i < half; i++) {
       const angle = ropeAngle(position, frequencies[i]!);
-      cos[row * half + i] = Math.cos(angle);
-      sin[row * half + i] = Math.sin(angle);
+      cos[row * half + i] = Math.cos(angle) * amplitude;
+      sin[row * half + i] = Math.sin(angle) * amplitude;
     }
   }
   const shape = [windows, tokens, half];

@@ -1,0 +1,28 @@
+import type { CellLabel, CellResult } from "../results/study-results.js";
+import type { CellAnalysis, Measure, MeasureValue } from "./analysis.js";
+import { isWorse, valuesOf } from "./measures.js";
+
+/** A cell's figures with what it is. */
+export interface LabelledCell {
+  readonly label: CellLabel;
+  readonly analysis: CellAnalysis;
+}
+
+/** A perplexity ratio below this passes for harmless. */
+export const HARMLESS_RATIO = 1.1;
+
+export function analyseCell(cell: CellResult, measures: readonly Measure[], name: string): CellAnalysis {
+  const values = valuesOf(cell);
+  return { id: cell.id, name, values, perplexityMisleads: perplexityMisleads(values, measures) };
+}
+
+function perplexityMisleads(values: Readonly<Record<string, MeasureValue>>, measures: readonly Measure[]): boolean {
+  const own = measures.filter(({ id }) => id in values);
+  const ratios = own.filter(({ kind }) => kind === "perplexityRatio");
+  const losses = own.filter(({ kind }) => kind === "taskLoss" || kind === "overallTaskLoss");
+  return (
+    ratios.length > 0 &&
+    ratios.every(({ id }) => values[id]!.value < HARMLESS_RATIO) &&
+    losses.some((measure) => isWorse(measure, values[measure.id]!))
+  );
+}

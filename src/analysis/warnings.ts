@@ -1,0 +1,127 @@
+import type { Finding, Measure, StudyAnalysis } from "./analysis.js";
+import type { LabelledCell } from "./cells.js";
+import { groupBy } from "./labels.js";
+import { OVERALL } from "./measures.js";
+import { few, figure, plural } from "./numbers.js";
+
+type Analysis = Omit<StudyAnalysis, "findings">;
+
+/** A task whose difference is known no better than this (half an interval) cannot show a loss of a few points. */
+const WIDE_INTERVAL = 0.05;
+/** Fewer windows make poor standard errors: Cameron and Miller 2015 call fewer than 20 clusters too few at the least. */
+const FEW_WINDOWS = 20;
+/** Fewer cells rank by chance: below 10, a tau of 0.5 is within what independent columns often give. */
+const FEW_CELLS = 10;
+const MOST_NAMED = 5;
+
+/** What the figures cannot say. */
+export function warningsOf(analysis: Analysis, cells: readonly LabelledCell[]): Finding[] {
+  return [
+    ...missing(analysis),
+    ...fewItems(analysis),
+    ...fewWindows(analysis),
+    ...withinNoise(analysis),
+    ...fewCells(analysis),
+    ...nearZero(analysis, cells),
+  ];
+}
+
+function warning(kind: Finding["kind"], text: string, cells: readonly string[] = []): Finding {
+  return { kind, severity: "warning", text, cells };
+}
+
+function missing({ missing, cells }: Analysis): Finding[] {
+  if (missing.length === 0) return [];
+  const all = missing.length + cells.length;
+  return [
+    warning(
+      "missing",
+      `Not finished: ${missing.length} of ${plural(all, "cell")}; all that is said here is about the others.`,
+      missing,
+    ),
+  ];
+}
+
+function fewItems({ cells, measures }: Analysis): Finding[] {
+  return firstMetrics(measures).flatMap(({ id, source, metric }) => {
+    const values = cells.flatMap(({ values }) => values[id] ?? []);
+    const halves = values.flatMap(({ interval }) => (interval ? [(interval[1] - interval[0]) / 2] : []));
+    const widest = Math.max(...halves);
+    if (halves.length > 0 && widest <= WIDE_INTERVAL) return [];
+    const items = values[0]?.n ?? 0;
+    const width =
+      halves.length === 0
+        ? "no interval can be given"
+        : `differences of ${metric} are known to ± ${figure(widest)} only, and a smaller loss cannot be seen`;
+    return [warning("few-items", `${source} was measured on ${plural(items, "item")}: ${width}.`)];
+  });
+}
+
+function firstMetrics(measures: readonly Measure[]): Measure[] {
+  const losses = measures.filter(({ kind }) => kind === "taskLoss");
+  return measures.filter(
+    ({ kind, source, metric }) =>
+      kind === "taskDifference" && losses.some((loss) => loss.source === source && loss.metric === metric),
+  );
+}
+
+function fewWindows({ cells, measures }: Analysis): Finding[] {
+  return measures
+    .filter(({ kind }) => kind === "jsd")
+    .flatMap(({ id, source }) => {
+      const counts = cells.flatMap(({ values }) => values[id]?.n ?? []);
+      const least = Math.min(...counts);
+      if (counts.length === 0 || least >= FEW_WINDOWS) return [];
+      const text =
+        least === 1 ? "no interval can be given" : "the intervals are themselves uncertain, and likely too narrow";
+      return [warning("few-items", `${source} was measured on ${plural(least, "window")}: ${text}.`)];
+    });
+}
+
+function withinNoise({ cells, measures }: Analysis): Finding[] {
+  return measures
+    .filter(({ kind }) => kind === "jsd")
+    .flatMap(({ id, title }) => {
+      const lost = cells.filter(({ values }) => values[id]?.differs === false && values[id].noiseFloor !== null);
+      if (lost.length === 0) return [];
+      const names = few(
+        lost.map(({ name }) => name),
+        MOST_NAMED,
+      );
+      return [
+        warning(
+          "noise-floor",
+          `${title} cannot be told from rounding noise in ${names}: differences between these cells mean nothing.`,
+          lost.map(({ id }) => id),
+        ),
+      ];
+    });
+}
+
+function fewCells({ agreement }: Analysis): Finding[] {
+  return agreement
+    .filter(({ cells }) => cells < FEW_CELLS)
+    .map(({ model, cells }) =>
+      warning(
+        "agreement",
+        `Rank agreement over ${plural(cells, "cell")} of ${model} says little: below ${FEW_CELLS}, chance alone gives high values.`,
+      ),
+    );
+}
+
+/** Close to the base, tasks do not move and divergences hardly do: ranks are then those of noise. */
+function nearZero({ measures }: Analysis, cells: readonly LabelledCell[]): Finding[] {
+  const losses = measures.filter(({ kind }) => kind === "taskLoss" || kind === OVERALL);
+  return groupBy(cells, ({ label }) => label.model).flatMap((own) => {
+    const judged = own.filter(({ analysis }) => OVERALL in analysis.values).map(({ analysis }) => analysis);
+    const still = judged.filter(({ values }) => losses.every(({ id }) => values[id]?.differs !== true));
+    if (judged.length < 3 || 2 * still.length <= judged.length) return [];
+    return [
+      warning(
+        "near-zero",
+        `In ${still.length} of ${plural(judged.length, "cell")} of ${own[0]!.label.model} no task differs from the base beyond chance. So close to it, the order of task losses is mostly noise, and no measure can agree with it: rank agreement says nothing about such cells.`,
+        still.map(({ id }) => id),
+      ),
+    ];
+  });
+}

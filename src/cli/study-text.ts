@@ -1,0 +1,77 @@
+import type { CellLabel, CellResult } from "../results/study-results.js";
+import type { StudyPlan } from "../study/estimate.js";
+import type { StudyResult } from "../study/run.js";
+import { metricsOf } from "../task-evaluation/summary.js";
+import { bytes, count, duration, figure, plural, plusMinus, table } from "./format.js";
+
+/** A study's cells in short: divergence and perplexity on each text, each task's first metric. */
+export function describeStudy({ record, cells, failed, computed, output }: StudyResult): string {
+  const sources = [...new Set(cells.flatMap(({ text }) => Object.keys(text)))];
+  const tasks = [...new Set(cells.flatMap((cell) => Object.keys(cell.tasks)))];
+  const head = [
+    ...LABELS,
+    ...sources.flatMap((source) => [`${source}: JSD (nats)`, "perplexity ratio"]),
+    ...tasks.map((task) => {
+      const [first] = cells.flatMap((cell) => metricsOf(cell.tasks[task] ?? {}).slice(0, 1));
+      return `${task} ${first?.[0] ?? ""}`;
+    }),
+  ];
+  const rows = cells.map((cell) => [
+    ...labelCells(cell.label),
+    ...sources.flatMap((source) => textCells(cell, source)),
+    ...tasks.map((task) => taskCell(cell, task)),
+  ]);
+  const left = LABELS.map((_, i) => i);
+  const states = [
+    `${count(cells.length)} of ${plural(record.cells.length, "cell")} measured`,
+    `${count(computed.length)} of them now`,
+    ...(failed.length > 0 ? [`${count(failed.length)} failed`] : []),
+  ];
+  return [table([head, ...rows], left), `${states.join(", ")}; results are in ${output}`].join("\n\n");
+}
+
+/** What a study would do. */
+export function describePlan({ cells, seconds, bytes: size, workBytes, basis, output }: StudyPlan): string {
+  const rows = cells.map(({ id, label, state, seconds: own }) => [
+    id,
+    ...labelCells(label),
+    state,
+    state === "done" ? "" : duration(own),
+  ]);
+  const by =
+    basis.kind === "cells"
+      ? `times are estimated from ${plural(basis.cells, "finished cell")} of ${output}`
+      : `times are estimated from the models' sizes and ${basis.gigaflops.toPrecision(3)} GFLOP/s in a matrix product: a factor of 3 either way is usual`;
+  const left = cells.filter(({ state }) => state !== "done").length;
+  return [
+    table([["cell", ...LABELS, "state", "about"], ...rows], [0, ...LABELS.map((_, i) => i + 1), LABELS.length + 1]),
+    `${plural(left, "cell")} to do of ${count(cells.length)}, about ${duration(seconds)}; ${by}.`,
+    `${output} takes about ${bytes(size)}${workBytes > 0 ? `, and ${bytes(workBytes)} more while a cell is computed` : ""}.`,
+  ].join("\n\n");
+}
+
+const LABELS = ["model", "method", "target", "calibration", "seed"] as const;
+
+function labelCells({ model, method, methodOptions, sparsity, pattern, calibration, seed }: CellLabel): string[] {
+  const options = Object.entries(methodOptions).map(([key, value]) => ` ${key}=${value}`);
+  return [
+    model,
+    method + options.join(""),
+    pattern ?? String(sparsity),
+    calibration ?? "-",
+    seed === null ? "-" : String(seed),
+  ];
+}
+
+function textCells({ text }: CellResult, source: string): string[] {
+  const own = text[source];
+  if (!own) return ["", ""];
+  return [plusMinus(own.jsd.mean, own.jsd.standardError), figure(own.perplexity.ratio)];
+}
+
+function taskCell({ tasks }: CellResult, task: string): string {
+  const [first] = metricsOf(tasks[task] ?? {});
+  if (!first) return "";
+  const { base, compressed } = first[1];
+  return `${figure(base)} -> ${figure(compressed)}`;
+}

@@ -1,0 +1,56 @@
+import { stat } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { isObject } from "../checkpoint/json.js";
+import { decodeUtf8, readBytes } from "../data/bytes.js";
+import { InputError } from "../errors.js";
+import { findMethod, parseMethodOptions } from "../methods/registry.js";
+import { checkedYaml, yamlError } from "../text/checked-yaml.js";
+import { parseYaml } from "../text/yaml.js";
+import { defineStudy, type StudyDefinition } from "./definition.js";
+import { type StudyFile, studySchema } from "./schema.js";
+
+const MAX_STUDY_BYTES = 256 * 1024;
+
+/** What the command line puts in place of the file's own lines; the names are the file's. */
+export type StudyOverrides = { readonly [Key in keyof StudyFile]?: StudyFile[Key] | undefined };
+
+/**
+ * Reads a study file. Throws InputError naming file, line and key, and what is wrong there; for what `overrides` says, the
+ * key alone.
+ */
+export async function loadStudy(
+  path: string,
+  overrides: StudyOverrides = {},
+  signal?: AbortSignal,
+): Promise<StudyDefinition> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info?.isFile()) throw new InputError(`${path}: no such study file; pare init writes one to begin with`);
+  if (info.size > MAX_STUDY_BYTES) {
+    throw new InputError(`${path}: ${info.size} bytes, more than the ${MAX_STUDY_BYTES} of a study file`);
+  }
+  const yaml = parseYaml(decodeUtf8(await readBytes(path, signal).whole(), path), path);
+  if (!isObject(yaml.content)) {
+    throw new InputError(`${path}: no study: it has to consist of keys, such as "methods: [wanda]"`);
+  }
+  const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
+  const content = { ...yaml.content, ...given };
+  const file = checkedYaml({ content, lineOf: yaml.lineOf }, { title: path, what: "a study" }, studySchema);
+  const fail = (key: keyof StudyFile, problem: string) => yamlError(path, yaml.lineOf([key]), [key], problem);
+  for (const [i, method] of file.methods.entries()) {
+    if (typeof method === "string") continue;
+    try {
+      parseMethodOptions(findMethod(method.name), method.options ?? {});
+    } catch (error) {
+      const keys = ["methods", i, "options"];
+      throw yamlError(path, yaml.lineOf(keys), keys, (error as Error).message);
+    }
+  }
+  if (file.sparsities.length === 0 && file.patterns.length === 0) {
+    throw fail("sparsities", "is missing, and so is patterns: say how much is to go, such as sparsities: [0.5]");
+  }
+  if (file.data.length === 0 && file.tasks.length === 0) {
+    throw fail("data", "is missing, and so is tasks: say what to measure, such as data: [wikitext2]");
+  }
+  if (file.data.length === 0 && file.blocks) throw fail("blocks", "measures on the first data source: add data");
+  return defineStudy(file, basename(path).replace(/\.[^.]*$/, ""), dirname(path));
+}

@@ -1,0 +1,76 @@
+import type { Engine } from "../engine/engine.js";
+import { throwIfAborted } from "../errors.js";
+import { comparePositions, positionFigures } from "../metrics/distribution.js";
+import { summariseDivergence } from "../metrics/summary.js";
+import { type Batch, embed, propagate, type Tokens } from "../model/batches.js";
+import type { Model } from "../model/model.js";
+import { headSteps, type Stream, scoredPositions, scoreWindowsBy } from "../model/score.js";
+import type { BlockResult } from "../results/study-results.js";
+
+import { type TextRun, windowOfPosition } from "./evaluate-text.js";
+
+/**
+ * What each block's compressed weights do alone, all other blocks being the base's: the divergence from the base for
+ * each, over all positions of the windows. The hidden states of all of them go through the blocks in step, so that every
+ * block's weights are read once a group of windows; block l runs l + 2 times.
+ */
+export async function blockDamage(
+  { engine, windows, options, watch }: TextRun,
+  base: Model,
+  model: Model,
+): Promise<BlockResult[]> {
+  const { signal, onProgress = () => {} } = options;
+  const { vocabularySize } = base.architecture;
+  const layers = base.layers.length;
+  const figures = base.layers.map(() => positionFigures(scoredPositions(windows)));
+  let done = 0;
+  const onStep = (steps: number) => {
+    done += steps;
+    onProgress({ kind: "step", done });
+  };
+  const runs = (layers * (layers + 3)) / 2 + (layers + 1) * headSteps(base);
+  onProgress({ kind: "start", what: "each block alone", total: windows.length * runs });
+  // As many streams as are held at once; all end in the base's head.
+  const streams: Stream[] = Array.from({ length: layers + 1 }, () => ({ model: base }));
+  const score = ([own, ...others]: readonly (Float32Array | Float64Array)[], targets: Int32Array, from: number) => {
+    for (const [layer, logits] of others.entries()) {
+      comparePositions(own!, logits, vocabularySize, targets, figures[layer]!, from);
+    }
+  };
+  await watch.time("blocks", () =>
+    scoreWindowsBy((tokens) => runSwaps(base, model, engine, tokens, onStep, signal), streams, engine, windows, score, {
+      signal,
+      onStep,
+    }),
+  );
+  const windowOf = windowOfPosition(windows);
+  return figures.map((one, layer) => {
+    const { mean, standardError } = summariseDivergence(one, windowOf).jsd;
+    return { layer, jsd: { mean, standardError } };
+  });
+}
+
+/** The base's hidden states behind its last block, and those with each one of its blocks replaced. */
+async function runSwaps(
+  base: Model,
+  model: Model,
+  engine: Engine,
+  tokens: readonly Tokens[],
+  onStep: (steps: number) => void,
+  signal: AbortSignal | undefined,
+): Promise<Batch[][]> {
+  const own = await embed(base, engine, tokens);
+  const swapped: Batch[][] = [];
+  const onBatch = (batch: Batch) => {
+    throwIfAborted(signal);
+    onStep(batch.windows);
+  };
+  for (const layer of base.layers) {
+    const executable = await engine.compile(layer.program);
+    const next = own.map((batch) => ({ ...batch, hidden: batch.hidden.slice() }));
+    await propagate(executable, [...own, ...swapped.flat()], await base.layerWeights(layer), onBatch);
+    await propagate(executable, next, await model.layerWeights(model.layers[layer.index]!), onBatch);
+    swapped.push(next);
+  }
+  return [own, ...swapped];
+}
