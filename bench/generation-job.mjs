@@ -24,7 +24,7 @@ const continued = async (count) => {
   const begin = performance.now();
   const onToken = () => times.push(performance.now() - begin);
   await generate(
-    model,
+    weights,
     engine,
     prompts(count),
     { endIds: new Set(), decode: () => "", batch, cacheBytes: 2 ** 33, onToken },

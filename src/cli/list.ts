@@ -56,9 +56,9 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
   },
   async families() {
     const { families } = await import("../model/families/registry.js");
-    return families.map(({ name, modelTypes }) => ({
+    return families.map(({ name, modelTypes, models }) => ({
       name,
-      summary: `model_type ${modelTypes.join(", ")}`,
+      summary: `${models} (model_type ${modelTypes.join(", ")})`,
       modelTypes,
     }));
   },

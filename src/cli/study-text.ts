@@ -1,33 +1,16 @@
-import type { CellLabel, CellResult } from "../results/study-results.js";
+import type { CellLabel } from "../results/study-results.js";
 import type { StudyPlan } from "../study/estimate.js";
 import type { StudyResult } from "../study/run.js";
-import { metricsOf } from "../task-evaluation/summary.js";
-import { bytes, count, duration, figure, plural, plusMinus, table } from "./format.js";
+import { bytes, count, duration, plural, table } from "./format.js";
 
-/** A study's cells in short: divergence and perplexity on each text, each task's first metric. */
+/** How many cells a study has measured, and where. */
 export function describeStudy({ record, cells, failed, computed, output }: StudyResult): string {
-  const sources = [...new Set(cells.flatMap(({ text }) => Object.keys(text)))];
-  const tasks = [...new Set(cells.flatMap((cell) => Object.keys(cell.tasks)))];
-  const head = [
-    ...LABELS,
-    ...sources.flatMap((source) => [`${source}: JSD (nats)`, "perplexity ratio"]),
-    ...tasks.map((task) => {
-      const [first] = cells.flatMap((cell) => metricsOf(cell.tasks[task] ?? {}).slice(0, 1));
-      return `${task} ${first?.[0] ?? ""}`;
-    }),
-  ];
-  const rows = cells.map((cell) => [
-    ...labelCells(cell.label),
-    ...sources.flatMap((source) => textCells(cell, source)),
-    ...tasks.map((task) => taskCell(cell, task)),
-  ]);
-  const left = LABELS.map((_, i) => i);
   const states = [
     `${count(cells.length)} of ${plural(record.cells.length, "cell")} measured`,
     `${count(computed.length)} of them now`,
     ...(failed.length > 0 ? [`${count(failed.length)} failed`] : []),
   ];
-  return [table([head, ...rows], left), `${states.join(", ")}; results are in ${output}`].join("\n\n");
+  return `${states.join(", ")}; results are in ${output}`;
 }
 
 /** What a study would do. */
@@ -61,17 +44,4 @@ function labelCells({ model, method, methodOptions, sparsity, pattern, calibrati
     calibration ?? "-",
     seed === null ? "-" : String(seed),
   ];
-}
-
-function textCells({ text }: CellResult, source: string): string[] {
-  const own = text[source];
-  if (!own) return ["", ""];
-  return [plusMinus(own.jsd.mean, own.jsd.standardError), figure(own.perplexity.ratio)];
-}
-
-function taskCell({ tasks }: CellResult, task: string): string {
-  const [first] = metricsOf(tasks[task] ?? {});
-  if (!first) return "";
-  const { base, compressed } = first[1];
-  return `${figure(base)} -> ${figure(compressed)}`;
 }

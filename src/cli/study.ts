@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { StudyOverrides } from "../study/load.js";
 import {
@@ -32,6 +32,7 @@ interface StudyFlags extends GlobalFlags {
   readonly task?: readonly string[];
   readonly limit?: number;
   readonly keep?: "none" | "all";
+  readonly mlflow?: string;
   readonly engine?: string;
   readonly threads?: number;
 }
@@ -63,6 +64,7 @@ export function addStudy(program: Command, terminal: Terminal): void {
     .addOption(
       new Option("--keep <which>", "compressed checkpoints: dropped when measured, or kept").choices(["none", "all"]),
     )
+    .option("--mlflow <uri>", "log options, figures and the report to this MLflow server")
     .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(dataDirOption())
@@ -89,14 +91,37 @@ export function addStudy(program: Command, terminal: Terminal): void {
       terminal.stopped = "stopped; what is done is kept. The same command goes on from there.";
       const { study } = await import("../study/run.js");
       const result = await study(options);
-      const { record, failed, computed } = result;
-      const summary = { output: result.output, cells: record.cells.length, computed, failed };
-      terminal.show(summary, flags.json, () => describeStudy(result));
+      const { record, cells, failed, computed, output: directory } = result;
+      const { report, text } = cells.length > 0 ? await writeStudyReport(directory) : {};
+      if (flags.mlflow !== undefined) {
+        const { mlflowCredentials } = await import("../tracking/client.js");
+        const { logToMlflow } = await import("../tracking/mlflow.js");
+        const onWarning = (message: string) => terminal.say(`warning: ${message}`);
+        const credentials = mlflowCredentials(process.env);
+        const options = { study: record, cells, credentials, signal, onWarning, ...(report ? { report } : {}) };
+        const { url } = await logToMlflow(flags.mlflow, options);
+        terminal.say(`logged to ${url}`);
+      }
+      const summary = { output: directory, report: report ?? null, cells: record.cells.length, computed, failed };
+      terminal.show(summary, flags.json, () =>
+        [text, describeStudy(result), ...(report ? [`report: ${report}`] : [])].filter((part) => part).join("\n\n"),
+      );
       if (failed.length === 0) return;
       for (const { error, id } of failed) terminal.say(`error: cell ${id}: ${error}`);
       terminal.say(`${failed.length} of ${record.cells.length} cells failed; the same command tries them again.`);
       process.exitCode = 1;
     });
+}
+
+/** report.html in the study's folder, and what the terminal shows of it. */
+async function writeStudyReport(directory: string): Promise<{ report: string; text: string }> {
+  const { readReport } = await import("../report/read-report.js");
+  const { writeReport } = await import("../report/write.js");
+  const { terminalReport } = await import("../report/terminal.js");
+  const document = await readReport(directory);
+  const report = join(directory, "report.html");
+  await writeReport(document, report);
+  return { report, text: terminalReport(document.data) };
 }
 
 /** Files are named from where the command is typed, those in the study file from where that lies. */

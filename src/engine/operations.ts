@@ -60,7 +60,7 @@ export interface Norm {
 }
 
 /** A matrix [rows, size] named `<name>.weight`: row `position + offset` belongs to a position. */
-export interface PositionTable {
+interface PositionTable {
   readonly name: string;
   readonly rows: number;
   readonly size: number;

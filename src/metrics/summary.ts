@@ -7,6 +7,8 @@ import {
   exponential,
   type MeanSummary,
 } from "./statistics/clustered-mean.js";
+import { pearson } from "./statistics/correlation.js";
+import { quantile } from "./statistics/interval.js";
 import { mean } from "./statistics/mean.js";
 
 /** A divergence over positions, nats (`meanBits`: bits). Quantiles interpolate linearly, as numpy's default does. */
@@ -147,7 +149,7 @@ export function summariseDivergence(figures: PositionFigures, windows: Int32Arra
       totalVariation.map((value) => 1 - value),
       sample.clusters,
     ),
-    lnPerplexityCorrelation: correlation(base, compressed),
+    lnPerplexityCorrelation: pearson(base, compressed),
     byConfidence: byConfidence(figures, sample.positions),
     nonFinite: shareLeftOut(figures, sample),
   };
@@ -197,37 +199,6 @@ function quantileSummary(values: Float64Array, clusters: Clusters): QuantileSumm
     max: sorted.at(-1) ?? null,
     meanBits: summary.mean === null ? null : summary.mean / Math.LN2,
   };
-}
-
-/** Quantile of ascending values, linear between the two nearest ranks (Hyndman and Fan's type 7). */
-function quantile(sorted: Float64Array, share: number): number | null {
-  if (sorted.length === 0) return null;
-  const rank = share * (sorted.length - 1);
-  const below = sorted[Math.floor(rank)]!;
-  const above = sorted[Math.ceil(rank)]!;
-  return below + (above - below) * (rank - Math.floor(rank));
-}
-
-/** Pearson's correlation; null for a column without spread. */
-function correlation(a: Float64Array, b: Float64Array): number | null {
-  const meanA = mean(a);
-  const meanB = mean(b);
-  if (meanA === null || meanB === null || isConstant(a) || isConstant(b)) return null;
-  let squaresA = 0;
-  let squaresB = 0;
-  let products = 0;
-  for (let i = 0; i < a.length; i++) {
-    const x = a[i]! - meanA;
-    const y = b[i]! - meanB;
-    squaresA += x * x;
-    squaresB += y * y;
-    products += x * y;
-  }
-  return Math.max(-1, Math.min(1, products / (Math.sqrt(squaresA) * Math.sqrt(squaresB))));
-}
-
-function isConstant(values: Float64Array): boolean {
-  return values.every((value) => value === values[0]);
 }
 
 function byConfidence(figures: PositionFigures, positions: Int32Array): ConfidenceBin[] {

@@ -13,7 +13,7 @@ interface Part {
 }
 
 /** Where a linear's weight and bias lie: the tensors `<name>.weight` and `<name>.bias`, or a part of them. */
-export interface Stored {
+interface Stored {
   readonly name: string;
   readonly part?: Part | undefined;
   /** The weight is stored as [in, out] (GPT-2's Conv1D). */

@@ -77,6 +77,8 @@ export interface ReportCell {
   readonly sparsity: number;
   /** Of the weights' files. */
   readonly bytes: number;
+  /** On the first text. */
+  readonly perplexity: number | null;
   /** By Measure.id. */
   readonly values: Readonly<Record<string, MeasureValue>>;
   /** By task: base's and compressed model's mean of every metric, and the items that flipped. */

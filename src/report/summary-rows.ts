@@ -30,7 +30,7 @@ export function summaryTable(data: ReportData): SummaryTable {
 }
 
 /** Measures that say most in least room. */
-export function headlineMeasures({ measures, tasks }: ReportData): Measure[] {
+function headlineMeasures({ measures, tasks }: ReportData): Measure[] {
   const text = measures.find(({ kind }) => kind === "jsd")?.source;
   return measures.filter(
     ({ kind, source, metric }) =>

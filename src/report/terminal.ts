@@ -1,12 +1,20 @@
-import type { Curve, Measure } from "../analysis/analysis.js";
+import type { Curve, Measure, MeasureKind } from "../analysis/analysis.js";
 import { measured, percent, plain, short } from "./format.js";
 import type { ReportCell, ReportData } from "./report-data.js";
-import { headlineMeasures } from "./summary-rows.js";
 
 const BAR = 40;
 const BLOCKS = " ▏▎▍▌▋▊▉█";
 const MAX_ROWS = 40;
 const MAX_NAME = 44;
+
+/** In the order of the measures. */
+const ON_TEXT: readonly MeasureKind[] = ["perplexityRatio", "jsd", "top1Changed"];
+const TITLES: Readonly<Partial<Record<MeasureKind, string>>> = {
+  perplexityRatio: "ratio to base",
+  jsd: "JSD (nats)",
+  top1Changed: "top-1 changed",
+  overallTaskLoss: "task loss",
+};
 
 /** What a study ends with in the terminal: a table narrow enough for one, JSD by sparsity as bars, and what was found. */
 export function terminalReport(data: ReportData): string {
@@ -14,23 +22,28 @@ export function terminalReport(data: ReportData): string {
 }
 
 function table(data: ReportData): string {
-  const measures = headlineMeasures(data).filter(({ kind }) => kind !== "taskDifference");
+  const text = data.measures.find(({ kind }) => kind === "jsd")?.source;
+  const measures = data.measures.filter(
+    ({ kind, source }) => kind === "overallTaskLoss" || (ON_TEXT.includes(kind) && source === text),
+  );
   const best = new Set(data.budget?.map((choice) => choice.best));
   const rows = data.cells
     .slice(0, MAX_ROWS)
     .map((cell) => [
       name(cell.name),
+      percent(cell.sparsity, 1),
+      cell.perplexity === null ? "-" : cell.perplexity.toPrecision(4),
       ...measures.map((measure) => figure(measure, cell)),
       [
         ...(best.has(cell.id) ? ["best in budget"] : []),
         ...(cell.perplexityMisleads ? ["perplexity misleads"] : []),
       ].join(", "),
     ]);
-  const head = ["model", ...measures.map(({ title }) => plain(title)), ""];
+  const head = ["model", "zeros", "perplexity", ...measures.map(({ kind }) => TITLES[kind] ?? ""), ""];
   const hidden = data.cells.length - rows.length;
   return [
     columns([head, ...rows]),
-    "± is half of the 95% interval; ~ marks what cannot be told from the base.",
+    `${text ? `Perplexity and divergence are on ${plain(text)}. ` : ""}± is half of the 95% interval; ~ marks what cannot be told from the base.`,
     ...(hidden > 0 ? [`${hidden} more are in the report.`] : []),
   ].join("\n");
 }

@@ -7,8 +7,9 @@ import { createEngine } from "../engine/registry.js";
 import { AbortError, InputError, throwIfAborted } from "../errors.js";
 import type { OnProgress } from "../progress.js";
 import { environmentRecord } from "../results/environment.js";
+import { withFigures } from "../results/model-index.js";
 import { readStudy, type StudyResults } from "../results/study-folder.js";
-import { type FailedCell, STUDY_SCHEMA, type StudyRecord } from "../results/study-results.js";
+import { type CellResult, type FailedCell, STUDY_SCHEMA, type StudyRecord } from "../results/study-results.js";
 import { summaryCsv } from "../results/summary-csv.js";
 import { oneLine } from "../text/one-line.js";
 import { type AssembleContext, assemble, cellFile, isAssembled } from "./assemble.js";
@@ -242,11 +243,18 @@ async function computeCell(
     await context.store.clear(cell.id);
     throw new Error("a part of its results could not be read; the same command computes it again");
   }
+  if (isKept) await writeFigures(join(kept, "README.md"), cell, output);
   return !isMeasured;
 }
 
 function keptCheckpoint(output: string, { label, id }: Cell): string {
   return join(output, "checkpoints", `${cellName(label)}-${id}`);
+}
+
+/** Puts what was measured into the card of a checkpoint that is kept. */
+async function writeFigures(card: string, { id, label }: Cell, output: string): Promise<void> {
+  const result = JSON.parse(await readFile(cellFile(output, id, "json"), "utf8")) as CellResult;
+  await replaceFile(card, withFigures(await readFile(card, "utf8"), card, cellName(label), result));
 }
 
 /** Measures the base unless it is done, or waits for the process that does so. */

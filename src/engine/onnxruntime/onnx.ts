@@ -11,7 +11,7 @@ export const ONNX_TYPE = { float: 1, int32: 6, int64: 7, double: 11 } as const;
 type OnnxType = keyof typeof ONNX_TYPE;
 
 /** Attribute values: a whole number, a list of them, a text, or a float given as `{ float }`. */
-export type Attribute = number | readonly number[] | string | { readonly float: number };
+type Attribute = number | readonly number[] | string | { readonly float: number };
 
 export interface Node {
   readonly op: string;

@@ -51,7 +51,7 @@ const NAMES: DecoderNames = {
 export const opt: Family = {
   name: "opt",
   modelTypes: ["opt"],
-  models: "OPT (not 350M), Galactica",
+  models: "OPT (not 350M)",
   architecture(config, where) {
     const c = readConfig(optConfig, config, where);
     const hidden = c.hidden_size;

@@ -21,7 +21,7 @@ const GATE_UP = "mlp.gate_up_proj";
 export const phi3: Family = {
   name: "phi3",
   modelTypes: ["phi3"],
-  models: "Phi-3, Phi-3.5, Phi-4 (mini)",
+  models: "Phi-3, Phi-3.5, Phi-4, Phi-4-mini",
   architecture(config, where) {
     const c = readConfig(phi3Config, config, where);
     const plain = attentionShape(c, where);
