@@ -1,14 +1,14 @@
 import type { FloatArray } from "../tensor/matrix.js";
 import { describe } from "./describe.js";
 import { type Engine, emptyRows } from "./engine.js";
-import type { AttentionShape, Program } from "./operations.js";
+import type { Program } from "./operations.js";
 
 /** The keys and values that one attention keeps of growing sequences, [sequences, keyValueHeads, capacity, size] each. */
 interface KeysAndValues {
   readonly keys: FloatArray;
   readonly values: FloatArray;
   readonly keyValueHeads: number;
-  /** Numbers of a head: its size, and zeros up to a whole number of vectors. */
+  /** Numbers of a head. */
   readonly size: number;
 }
 
@@ -29,12 +29,6 @@ export interface Place {
   readonly lengths: readonly number[];
 }
 
-/** Numbers of a vector; onnxruntime's attention over caches takes heads of whole vectors only. */
-const VECTOR = 8;
-
-export const paddedHead = ({ headSize }: Pick<AttentionShape, "headSize">): number =>
-  VECTOR * Math.ceil(headSize / VECTOR);
-
 /** Room for the keys and values of sequences. */
 export function createCache(
   program: Program,
@@ -43,9 +37,9 @@ export function createCache(
   capacity: number,
 ): Cache {
   const attentions = describe(program).attentions.map((shape) => {
-    const size = paddedHead(shape);
-    const room = () => emptyRows(engine, sequences * shape.keyValueHeads * capacity * size);
-    return { keys: room(), values: room(), keyValueHeads: shape.keyValueHeads, size };
+    const { keyValueHeads, headSize: size } = shape;
+    const room = () => emptyRows(engine, sequences * keyValueHeads * capacity * size);
+    return { keys: room(), values: room(), keyValueHeads, size };
   });
   return { sequences, capacity, attentions };
 }
@@ -54,7 +48,7 @@ export function createCache(
 export function cacheBytes(program: Program, engine: Pick<Engine, "precision">): number {
   const bytes = engine.precision === "float64" ? 8 : 4;
   return describe(program).attentions.reduce(
-    (sum, shape) => sum + 2 * shape.keyValueHeads * paddedHead(shape) * bytes,
+    (sum, { keyValueHeads, headSize }) => sum + 2 * keyValueHeads * headSize * bytes,
     0,
   );
 }

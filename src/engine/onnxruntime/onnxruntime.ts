@@ -1,11 +1,12 @@
 import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
+import type { Place } from "../cache.js";
 import { describe } from "../describe.js";
 import { type Engine, type Executable, type Rows, type Segment, seenInSegments, type Weights } from "../engine.js";
 import { type Program, type Rotation, ropeAngle } from "../operations.js";
 import { attentionTables, chunksOf } from "./attention.js";
-import { cacheTensors } from "./cached-attention.js";
+import { appendToCache, cacheFeeds, cacheTables, PROJECTED } from "./cached-attention.js";
 import { addBands, bandTensors } from "./gram.js";
 import { GROUPS, observedName, rowsName } from "./observed.js";
 import { encodeModel, type Graph } from "./onnx.js";
@@ -63,7 +64,8 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
   const feeder = createFeeder(program);
   let grams: Feeds | undefined; // the same memory for every run
   const prepare = ({ tokens }: Rows, purpose: Purpose) => {
-    const chunks = attentions.length > 0 && purpose !== "extend" ? chunksOf(tokens) : 1;
+    const isWhole = purpose !== "extend" && purpose !== "project";
+    const chunks = attentions.length > 0 && isWhole ? chunksOf(tokens) : 1;
     const key = `${purpose} ${chunks}`;
     let found = graphs.get(key);
     if (!found) {
@@ -87,11 +89,16 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
       return data;
     },
     async extend(x, weights, place, room) {
+      const [shape, ...others] = attentions;
+      if (!shape || others.length > 0) throw new Error("a program that extends a cache attends once");
+      const before = prepare(x, "project");
+      const projected = await (await before.session).run(feeder(before.traced, x, weights, place));
+      const [queries, keys, values] = PROJECTED.map((name) => projected[name]!.data as Float32Array);
+      appendToCache(place, x, keys!, values!);
       const { traced, session } = prepare(x, "extend");
       const { data, tensor } = output(x, room);
-      const cached = cacheTensors(place, x, attentions);
-      const feeds = feeder(traced, x, weights, { lengths: place.lengths, feeds: cached.feeds });
-      await (await session).run(feeds, { [OUTPUT]: tensor, ...cached.outputs });
+      const feeds = feeder(traced, x, weights, place, cacheFeeds(place, x, queries!, shape));
+      await (await session).run(feeds, { [OUTPUT]: tensor });
       return data;
     },
     async observe(x, weights, what, sums) {
@@ -120,33 +127,31 @@ function add(sum: Float64Array, part: Float64Array): void {
 
 type Feeds = Record<string, Tensor>;
 
-/** What came before the rows: how many tokens in each sequence, and the feeds that hold them. */
-interface Past {
-  readonly lengths: readonly number[];
-  readonly feeds: Feeds;
-}
-
-type Feeder = (traced: Traced, x: Rows, weights: Weights, past?: Past) => Feeds;
+type Feeder = (traced: Traced, x: Rows, weights: Weights, place?: Place, others?: Feeds) => Feeds;
 
 /**
  * Makes a graph's feeds. The tables that depend on the windows' lengths, on their segments and on how many tokens came
  * before are kept from run to run.
  */
 function createFeeder(program: Program): Feeder {
+  const [attention] = describe(program).attentions;
   let last: { key: string; tables: Feeds } | undefined;
   const ofSegments = new WeakMap<readonly Segment[], Feeds>();
-  const keptTables = (traced: Traced, x: Rows, past: Past | undefined): Feeds => {
+  const keptTables = (traced: Traced, x: Rows, place: Place | undefined): Feeds => {
     if (x.segments) {
-      const tables = ofSegments.get(x.segments) ?? makeTables(traced, x, past);
+      const tables = ofSegments.get(x.segments) ?? makeTables(traced, x, undefined);
       ofSegments.set(x.segments, tables);
       return tables;
     }
-    const key = `${x.windows} ${x.tokens} ${past?.lengths ?? ""}`;
-    if (last?.key !== key) last = { key, tables: makeTables(traced, x, past) };
-    return last.tables;
+    const key = `${x.windows} ${x.tokens} ${place ? `${place.cache.capacity} ${place.lengths}` : ""}`;
+    if (last?.key === key) return last.tables;
+    const tables = makeTables(traced, x, place?.lengths);
+    if (place && attention) Object.assign(tables, cacheTables(place, x, attention));
+    last = { key, tables };
+    return tables;
   };
-  return (traced, x, weights, past) => {
-    const tables = keptTables(traced, x, past);
+  return (traced, x, weights, place, others) => {
+    const tables = keptTables(traced, x, place);
     const feeds: Feeds = {};
     for (const { name, shape } of traced.graph.inputs) {
       if (name === "x") {
@@ -155,7 +160,7 @@ function createFeeder(program: Program): Feeder {
         const weight = weights.get(name);
         const feed = weight
           ? new Tensor("float32", weight, shape as readonly number[])
-          : (tables[name] ?? past?.feeds[name]);
+          : (tables[name] ?? others?.[name]);
         if (!feed) throw new Error(`no parameter ${name} was given`);
         feeds[name] = feed;
       }
@@ -164,10 +169,14 @@ function createFeeder(program: Program): Feeder {
   };
 }
 
-function makeTables({ rotations, offsets, attentionKinds }: Traced, x: Rows, past: Past | undefined): Feeds {
+function makeTables(
+  { rotations, offsets, attentionKinds }: Traced,
+  x: Rows,
+  past: readonly number[] | undefined,
+): Feeds {
   const seen = x.segments && seenInSegments(x.segments);
   const feeds: Feeds = { [GROUPS]: groupsOf(x.windows * x.tokens) };
-  const positions = seen?.map(({ position }) => position) ?? positionsOf(x, past?.lengths);
+  const positions = seen?.map(({ position }) => position) ?? positionsOf(x, past);
   for (const [i, rotation] of rotations.entries()) Object.assign(feeds, rotationTables(i, rotation, x, positions));
   for (const offset of offsets) {
     const rows = BigInt64Array.from(positions, (position) => BigInt(position + offset));

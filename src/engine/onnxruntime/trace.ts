@@ -2,7 +2,7 @@ import { describe } from "../describe.js";
 import type { Observable } from "../engine.js";
 import type { Builder, Norm, Program, Rotation } from "../operations.js";
 import { type AttentionKind, attendWindows, attentionInputs } from "./attention.js";
-import { attendCached, cacheValues } from "./cached-attention.js";
+import { attendCached, PROJECTED } from "./cached-attention.js";
 import { expertNodes } from "./experts.js";
 import { createNodes, type Nodes } from "./nodes.js";
 import { statisticNodes } from "./observed.js";
@@ -28,8 +28,11 @@ export const OUTPUT = "y";
 /** The name of the rows' positions plus an offset, [rows]. */
 export const positionsName = (offset: number): string => `positions.${offset}`;
 
-/** What a graph ends in: the program's output, that of tokens that extend a cache, or statistics of the linears' inputs. */
-export type Purpose = "run" | "extend" | Observable;
+/**
+ * What a graph ends in: the program's output; the queries, keys and values of tokens that extend a cache, and their output
+ * once these are in the cache; or statistics of the linears' inputs.
+ */
+export type Purpose = "run" | "project" | "extend" | Observable;
 
 /**
  * Traces a program: runs it over names of graph edges. Attention of whole windows goes over the queries in so many
@@ -41,7 +44,7 @@ export function trace(program: Program, purpose: Purpose, chunks: number): Trace
   const kinds = new Map<string, AttentionKind>();
   const offsets = new Set<number>();
   const observed: string[] = [];
-  let attentions = 0;
+  let projected: readonly string[] = [];
 
   const builder: Builder<string> = {
     linear(x, weight) {
@@ -67,7 +70,11 @@ export function trace(program: Program, purpose: Purpose, chunks: number): Trace
       return g.rows(rotated, heads * headSize);
     },
     attention(q, k, v, shape) {
-      if (purpose === "extend") return attendCached(g, q, k, v, shape, attentions++);
+      if (purpose === "extend") return attendCached(g, shape);
+      if (purpose === "project") {
+        projected = [q, k, v];
+        return q; // nothing that follows is needed
+      }
       const kind = { window: shape.window, distances: shape.slopes !== undefined };
       kinds.set(JSON.stringify(kind), kind);
       return attendWindows(g, q, k, v, shape, chunks);
@@ -95,15 +102,16 @@ export function trace(program: Program, purpose: Purpose, chunks: number): Trace
   if (purpose === "run" || purpose === "extend") {
     nodes.push({ op: "Identity", inputs: [result], outputs: [OUTPUT] });
     outputs.push({ name: OUTPUT, type: "float", shape: ["rows", program.columns.out] });
+  } else if (purpose === "project") {
+    const { heads, keyValueHeads, headSize } = described.attentions[0]!;
+    for (const [i, name] of PROJECTED.entries()) {
+      nodes.push({ op: "Identity", inputs: [projected[i]!], outputs: [name] });
+      outputs.push({ name, type: "float", shape: ["rows", (i === 0 ? heads : keyValueHeads) * headSize] });
+    }
   } else {
     for (const [i, input] of described.inputs.entries()) {
       outputs.push(...statisticNodes(g, purpose, observed[i]!, i, input));
     }
-  }
-  if (purpose === "extend") {
-    const cached = cacheValues(described.attentions);
-    inputs.push(...cached.inputs);
-    outputs.push(...cached.outputs);
   }
   for (const value of [...kinds.values()].flatMap((kind) => attentionInputs(kind, chunks))) g.table(value);
   return {
