@@ -58,7 +58,7 @@ export type EvaluateResult = (TextFigures | { readonly data: null }) & {
   readonly seconds: Readonly<Record<string, number>>;
 };
 
-export type TextFigures = (AloneSummary | ComparedSummary) & { readonly data: EvaluationRecord };
+type TextFigures = (AloneSummary | ComparedSummary) & { readonly data: EvaluationRecord };
 
 interface ModelRecord {
   readonly path: string;

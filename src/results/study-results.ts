@@ -37,7 +37,7 @@ export interface CellLabel {
   readonly seed: number | null;
 }
 
-export interface StudyModel {
+interface StudyModel {
   readonly name: string;
   readonly path: string;
   readonly sha256: string;

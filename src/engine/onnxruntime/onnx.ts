@@ -6,7 +6,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
  */
 
 /** TensorProto.DataType. */
-export const ONNX_TYPE = { float: 1, int32: 6, int64: 7, double: 11 } as const;
+export const ONNX_TYPE = { float: 1, int64: 7, double: 11 } as const;
 
 type OnnxType = keyof typeof ONNX_TYPE;
 
@@ -15,8 +15,6 @@ type Attribute = number | readonly number[] | string | { readonly float: number 
 
 export interface Node {
   readonly op: string;
-  /** Of operations that are not ONNX's own but onnxruntime's: `com.microsoft`. */
-  readonly domain?: string;
   /** "" for an optional input that is left out. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -46,8 +44,6 @@ export interface Graph {
 
 const IR_VERSION = 10;
 const OPSET = 23; // the first with RMSNormalization, RotaryEmbedding and Attention
-/** The domain of onnxruntime's own operations. */
-export const CONTRIBUTED = "com.microsoft";
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;
 
 /** The bytes of an ONNX model (ModelProto) that holds the graph. */
@@ -57,10 +53,6 @@ export function encodeModel(graph: Graph): Uint8Array {
   text(writer, 2, "pare");
   message(writer, 7, (w) => writeGraph(w, graph));
   message(writer, 8, (w) => integer(w, 2, OPSET));
-  message(writer, 8, (w) => {
-    text(w, 1, CONTRIBUTED);
-    integer(w, 2, 1);
-  });
   return writer.finish();
 }
 
@@ -76,7 +68,6 @@ function writeNode(writer: BinaryWriter, node: Node): void {
   for (const name of node.inputs) text(writer, 1, name);
   for (const name of node.outputs) text(writer, 2, name);
   text(writer, 4, node.op);
-  if (node.domain) text(writer, 7, node.domain);
   for (const [name, value] of Object.entries(node.attributes ?? {})) {
     message(writer, 5, (w) => writeAttribute(w, name, value));
   }

@@ -25,8 +25,14 @@ export function createOnnxRuntimeEngine(options: { threads?: number } = {}): Eng
       executionProviders: ["cpu"],
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
-      // Numbers below 1e-38 count as 0: attention is full of them, and computing with them takes many times as long.
-      extra: { session: { set_denormal_as_zero: "1" } },
+      extra: {
+        session: {
+          // Numbers below 1e-38 count as 0: attention is full of them, and computing with them takes many times as long.
+          set_denormal_as_zero: "1",
+          // Threads that wait for more work of one graph would keep the processor from the next graph's.
+          force_spinning_stop: "1",
+        },
+      },
       logSeverityLevel: 3,
     });
     sessions.push(session);
