@@ -215,13 +215,13 @@ describe.skipIf(isSkipped)(`the report in Chromium${isSkipped ? " (skipped: no C
 
   it("is dark where the system is, and where its reader wants it", async () => {
     await open("small", { colorScheme: "dark" });
-    expect(await background()).toBe("rgb(18, 22, 27)");
+    await expect.poll(background).toBe("rgb(18, 22, 27)");
     await page.emulateMedia({ colorScheme: "light" });
-    expect(await background()).toBe("rgb(255, 255, 255)");
+    await expect.poll(background).toBe("rgb(255, 255, 255)");
     await page.getByRole("button", { name: "Theme: auto" }).click();
-    expect(await background()).toBe("rgb(18, 22, 27)");
+    await expect.poll(background).toBe("rgb(18, 22, 27)");
     await page.getByRole("button", { name: "Theme: dark" }).click();
-    expect(await background()).toBe("rgb(255, 255, 255)");
+    await expect.poll(background).toBe("rgb(255, 255, 255)");
   });
 
   it.each(["small", "hostile"])("fits a phone of 390 pixels (%s)", async (name) => {
