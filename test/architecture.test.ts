@@ -11,6 +11,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   text: 0,
   random: 0,
   "errors.ts": 0,
+  "files.ts": 0,
   "version.ts": 0,
   engine: 1,
   model: 2,

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { RunError } from "../errors.js";
+import { replaceFile } from "../files.js";
 import type { LiveEndpoints, ReportDocument } from "./report-data.js";
 
 /** The page without data, as `npm run build:report` leaves it beside the compiled code. */
@@ -10,14 +11,7 @@ const DATA_PLACE = "<!-- report:data -->";
 
 /** Writes the report of a study as one HTML file; the file appears whole or not at all. */
 export async function writeReport(document: ReportDocument, file: string): Promise<void> {
-  const page = reportPage(await reportTemplate(), document);
-  const partial = `${file}.partial`;
-  try {
-    await writeFile(partial, page);
-    await rename(partial, file);
-  } finally {
-    await rm(partial, { force: true });
-  }
+  await replaceFile(file, reportPage(await reportTemplate(), document));
 }
 
 /** The page without data. Throws RunError where it was not built. */

@@ -1,6 +1,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
+import { replaceFile } from "../files.js";
 import type { TaskResults } from "../task-evaluation/evaluate-tasks.js";
 import { type HarnessFile, type HarnessHead, type HarnessTasks, harnessFiles } from "./harness.js";
 import { type Journal, openJournal } from "./journal.js";
@@ -37,18 +38,12 @@ export async function openEvaluationFolder(directory: string | undefined): Promi
     journal,
     async write(result, tasks, results) {
       const lines = results?.items.map((item) => `${JSON.stringify(item)}\n`) ?? [];
-      await replace(join(directory, "items.jsonl"), lines.join(""));
+      await replaceFile(join(directory, "items.jsonl"), lines.join(""));
       await replaceHarness(join(directory, HARNESS), tasks && results ? harnessFiles(result, results, tasks) : []);
-      await replace(join(directory, "results.json"), `${JSON.stringify(result, null, 2)}\n`);
+      await replaceFile(join(directory, "results.json"), `${JSON.stringify(result, null, 2)}\n`);
     },
     close: () => journal.close(),
   };
-}
-
-/** The file is the old one or the new one, never a part. */
-async function replace(file: string, text: string): Promise<void> {
-  await writeFile(`${file}.partial`, text);
-  await rename(`${file}.partial`, file);
 }
 
 /** Earlier files have earlier dates in their names: they go, so that each model has one set of them. */

@@ -1,7 +1,8 @@
-import { open, rename, rm } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { extname } from "node:path";
 import { parquetWriteFile } from "hyparquet-writer";
 import { InputError } from "../errors.js";
+import { replaceBy } from "../files.js";
 import type { PositionFigures } from "../metrics/distribution.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
@@ -46,14 +47,11 @@ export async function writePerToken(
   windows: readonly Int32Array[],
   tokenizer: Tokenizer | undefined,
 ): Promise<void> {
-  const partial = `${file}.partial`;
-  try {
-    if (extname(file) === ".parquet") writeParquet(partial, [...tokenRows(figures, windows, tokenizer)]);
-    else await writeLines(partial, tokenRows(figures, windows, tokenizer));
-    await rename(partial, file);
-  } finally {
-    await rm(partial, { force: true });
-  }
+  const rows = tokenRows(figures, windows, tokenizer);
+  await replaceBy(file, async (partial) => {
+    if (extname(file) === ".parquet") writeParquet(partial, [...rows]);
+    else await writeLines(partial, rows);
+  });
 }
 
 function* tokenRows(

@@ -1,5 +1,6 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { isFile, linkFile, replaceBy, replaceFile } from "../files.js";
 import { holm } from "../metrics/statistics/holm.js";
 import { type HarnessHead, harnessFiles } from "../results/harness.js";
 import { writeItems } from "../results/items-parquet.js";
@@ -21,7 +22,7 @@ import {
   tokensFile,
 } from "./measure.js";
 import type { BaseModel } from "./prepare.js";
-import { isFile, linkFile, replaceBy, replaceFile, type Store } from "./store.js";
+import type { Store } from "./store.js";
 
 /** Raised whenever the files of a cell are put together otherwise. */
 const ASSEMBLY_VERSION = 1;

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { measureSpeed } from "../engine/speed.js";
+import { isFile } from "../files.js";
 import type { Method } from "../methods/method.js";
 import type { Model } from "../model/model.js";
 import { readStudy } from "../results/study-folder.js";
@@ -9,7 +10,7 @@ import type { Cell } from "./cells.js";
 import { COMPRESSION } from "./measure.js";
 import type { BaseModel } from "./prepare.js";
 import { type OpenStudy, openStudy, type StudyOptions } from "./run.js";
-import { createStore, isFile } from "./store.js";
+import { createStore } from "./store.js";
 
 /** Of Parquet, for a scored position; of JSON and Parquet, for an item; of JSON, for a cell. Measured on real studies. */
 const POSITION_BYTES = 80;

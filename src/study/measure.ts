@@ -5,6 +5,7 @@ import { openCheckpoint } from "../checkpoint/open.js";
 import { type CompressResult, compress } from "../compress.js";
 import type { Engine } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
+import { isFile } from "../files.js";
 import { openModel } from "../model/model.js";
 import { createStopwatch, type OnProgress } from "../progress.js";
 import { type EnvironmentRecord, environmentRecord } from "../results/environment.js";
@@ -22,7 +23,7 @@ import {
 import { readTogether } from "../text-evaluation/sample.js";
 import type { Cell } from "./cells.js";
 import type { BaseModel, PreparedTask, PreparedText } from "./prepare.js";
-import { isFile, type Store } from "./store.js";
+import type { Store } from "./store.js";
 
 /** Something that was computed as a whole, when, and how long it took. */
 export interface Part<T> {

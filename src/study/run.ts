@@ -5,6 +5,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import type { Engine } from "../engine/engine.js";
 import { createEngine } from "../engine/registry.js";
 import { AbortError, InputError, throwIfAborted } from "../errors.js";
+import { isFile, replaceFile } from "../files.js";
 import type { OnProgress } from "../progress.js";
 import { environmentRecord } from "../results/environment.js";
 import { withFigures } from "../results/model-index.js";
@@ -27,7 +28,7 @@ import {
   prefixed,
 } from "./measure.js";
 import { type BaseModel, prepareModels } from "./prepare.js";
-import { createStore, isFile, replaceFile } from "./store.js";
+import { createStore } from "./store.js";
 
 /** How often a process that has nothing left to do looks whether the others are done. */
 const POLL_SECONDS = 1;

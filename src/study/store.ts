@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
-import { copyFile, link, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
+import { isFile, replaceFile } from "../files.js";
 
 /** What one part may unpack to: a task of some 100,000 items, and what fits into one string. */
 const MAX_PART_BYTES = 500_000_000;
@@ -45,37 +45,4 @@ export function createStore(directory: string): Store {
       return join(directory, unit, name);
     },
   };
-}
-
-/** The file is the old one or the new one, never a part, also after a loss of power. */
-export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
-  await replaceBy(path, async (partial) => {
-    const handle = await open(partial, "wx");
-    try {
-      await handle.writeFile(content);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  });
-}
-
-/** Another name for a file where the system can do that, else a copy. */
-export async function linkFile(from: string, to: string): Promise<void> {
-  await replaceBy(to, (partial) => link(from, partial).catch(() => copyFile(from, partial)));
-}
-
-/** Puts in place what `write` writes to the path that it is given. Two processes may do so at once. */
-export async function replaceBy(path: string, write: (partial: string) => Promise<void>): Promise<void> {
-  const partial = `${path}.${randomUUID()}.partial`;
-  try {
-    await write(partial);
-    await rename(partial, path);
-  } finally {
-    await rm(partial, { force: true });
-  }
-}
-
-export async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
 }

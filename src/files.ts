@@ -1,0 +1,35 @@
+import { randomUUID } from "node:crypto";
+import { copyFile, link, open, rename, rm, stat } from "node:fs/promises";
+
+/** The file is the old one or the new one, never a part, also after a loss of power. */
+export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+  await replaceBy(path, async (partial) => {
+    const handle = await open(partial, "wx");
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+/** Another name for a file where the system can do that, else a copy. */
+export async function linkFile(from: string, to: string): Promise<void> {
+  await replaceBy(to, (partial) => link(from, partial).catch(() => copyFile(from, partial)));
+}
+
+/** Puts in place what `write` writes to the path that it is given. Two processes may do so at once. */
+export async function replaceBy(path: string, write: (partial: string) => Promise<void>): Promise<void> {
+  const partial = `${path}.${randomUUID()}.partial`;
+  try {
+    await write(partial);
+    await rename(partial, path);
+  } finally {
+    await rm(partial, { force: true });
+  }
+}
+
+export async function isFile(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
+}
