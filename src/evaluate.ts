@@ -8,8 +8,9 @@ import { type EnvironmentRecord, environmentRecord } from "./results/environment
 import { openEvaluationFolder } from "./results/evaluation-folder.js";
 import { checkPerTokenFile } from "./results/per-token.js";
 import type { Contestant } from "./task-evaluation/answers.js";
-import { prepareTasks, runTasks, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
+import { runTasks, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
 import { checkTaskOptions, type TaskOptions } from "./task-evaluation/options.js";
+import { prepareTasks } from "./task-evaluation/prepare.js";
 import type { TaskSummary } from "./task-evaluation/summary.js";
 import {
   type AloneSummary,

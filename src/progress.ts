@@ -7,6 +7,16 @@ export type ProgressEvent =
 
 export type OnProgress = (event: ProgressEvent) => void;
 
+/** Begins work of so many steps; what it gives back is told how many more are done. */
+export function countSteps(onProgress: OnProgress, what: string, total: number): (steps: number) => void {
+  let done = 0;
+  onProgress({ kind: "start", what, total });
+  return (steps) => {
+    done += steps;
+    onProgress({ kind: "step", done });
+  };
+}
+
 /** Adds up how long each stage took, in seconds. */
 export function createStopwatch(): {
   readonly seconds: Record<string, number>;

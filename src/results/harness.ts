@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import type { PreparedTasks, TaskRecord, TaskResults } from "../task-evaluation/evaluate-tasks.js";
+import type { TaskRecord, TaskResults } from "../task-evaluation/evaluate-tasks.js";
+import type { PreparedTasks } from "../task-evaluation/prepare.js";
 import { metricsOf, type TaskSummary } from "../task-evaluation/summary.js";
 import type { Task } from "../tasks/task.js";
 import type { EnvironmentRecord } from "./environment.js";

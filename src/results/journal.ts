@@ -28,9 +28,7 @@ export function journalKey(...parts: readonly unknown[]): string {
  */
 export async function openJournal(file: string | undefined): Promise<Journal> {
   const entries = new Map<string, unknown>();
-  if (file === undefined) {
-    return { get: (key) => entries.get(key), put: (key, value) => void entries.set(key, value), close() {} };
-  }
+  if (file === undefined) return rememberIn(entries);
   const isTorn = await readLines(file, (line) => {
     const entry = parseEntry(line);
     if (entry) entries.set(entry.key, entry.value);
@@ -45,6 +43,11 @@ export async function openJournal(file: string | undefined): Promise<Journal> {
     },
     close: () => closeSync(handle),
   };
+}
+
+/** A journal that is only a map. */
+export function rememberIn(entries: Map<string, unknown>): Journal {
+  return { get: (key) => entries.get(key), put: (key, value) => void entries.set(key, value), close() {} };
 }
 
 /** Hands over every line that ends; true where the last one does not. A file that is not there has none. */

@@ -9,7 +9,7 @@ import { isFile } from "../files.js";
 import { openModel } from "../model/model.js";
 import { createStopwatch, type OnProgress } from "../progress.js";
 import { type EnvironmentRecord, environmentRecord } from "../results/environment.js";
-import { type Journal, openJournal } from "../results/journal.js";
+import { type Journal, rememberIn } from "../results/journal.js";
 import type { BlockResult, SampleWindow } from "../results/study-results.js";
 import { runTasks, type TaskResults } from "../task-evaluation/evaluate-tasks.js";
 import { blockDamage } from "../text-evaluation/block-damage.js";
@@ -128,19 +128,8 @@ export async function measureBase(base: BaseModel, context: MeasureContext): Pro
     throwIfAborted(signal);
     const watch = createStopwatch();
     const entries = new Map<string, unknown>();
-    const journal: Journal = {
-      get: (key) => entries.get(key),
-      put: (key, value) => entries.set(key, value),
-      close() {},
-    };
-    const run = {
-      engine,
-      model: { model: base.model, sha256: base.sha256 },
-      base: undefined,
-      journal,
-      signal,
-      onProgress,
-    };
+    const model = { model: base.model, sha256: base.sha256 };
+    const run = { engine, model, base: undefined, journal: rememberIn(entries), signal, onProgress };
     await watch.time(task.name, () => runTasks(run, task.prepared, task.options));
     const answers: AnswersPart = [...entries];
     await writePart(store, unit, task.key, answers, watch.seconds);
@@ -151,12 +140,11 @@ export async function measureBase(base: BaseModel, context: MeasureContext): Pro
 export async function measureCell(cell: Cell, place: Place, context: MeasureContext): Promise<void> {
   const { store, engine, signal, onProgress } = context;
   const { base, id } = cell;
-  await provideCheckpoint(cell, place.checkpoint, context);
+  const sha256 = await provideCheckpoint(cell, place.checkpoint, context);
   const missing = await missingParts(cell, context);
   const checkpoint = await openCheckpoint(place.checkpoint);
   try {
     const model = openModel(checkpoint);
-    const sha256 = await checkpoint.hash(signal);
     for (const { name, key, windows } of missing.texts) {
       const watch = createStopwatch();
       const options = {
@@ -203,11 +191,11 @@ export async function measureCell(cell: Cell, place: Place, context: MeasureCont
   if (!place.isKept) await rm(place.checkpoint, { recursive: true, force: true });
 }
 
-/** The cell's checkpoint as it was made before, or made now. */
-async function provideCheckpoint(cell: Cell, directory: string, context: MeasureContext): Promise<void> {
+/** The cell's checkpoint as it was made before, or made now; its hash. */
+async function provideCheckpoint(cell: Cell, directory: string, context: MeasureContext): Promise<string> {
   const { store, signal, onProgress } = context;
   const known = await store.read<Part<CompressionPart>>(cell.id, COMPRESSION);
-  if (known && (await hashOf(directory, signal)) === known.value.sha256) return;
+  if (known && (await hashOf(directory, signal)) === known.value.sha256) return known.value.sha256;
   // The cell's lock is ours: whatever lies there was left by a process that is gone, on another machine perhaps.
   for (const path of [directory, `${directory}.partial`, `${directory}.partial.lock`]) {
     await rm(path, { recursive: true, force: true });
@@ -223,10 +211,11 @@ async function provideCheckpoint(cell: Cell, directory: string, context: Measure
       bytes: await weightBytes(checkpoint),
       environment: environmentRecord(context.engine),
     };
-    if (known?.value.sha256 === value.sha256) return;
+    if (known?.value.sha256 === value.sha256) return value.sha256;
     // Rounded otherwise on another machine: then what was measured there is of other weights.
     if (known) await store.clear(cell.id);
     await writePart(store, cell.id, COMPRESSION, value, result.seconds);
+    return value.sha256;
   } finally {
     await checkpoint.close();
   }
@@ -253,11 +242,8 @@ async function weightBytes({ directory, shards }: Checkpoint): Promise<number> {
 
 /** A journal that knows what the base answered; the rest it only remembers. */
 async function journalOf(base: BaseModel, task: PreparedTask, store: Store): Promise<Journal> {
-  const journal = await openJournal(undefined);
-  if (!generates(task)) return journal;
-  const answers = await store.read<Part<AnswersPart>>(baseUnit(base), task.key);
-  for (const [key, value] of answers?.value ?? []) journal.put(key, value);
-  return journal;
+  const answers = generates(task) ? await store.read<Part<AnswersPart>>(baseUnit(base), task.key) : undefined;
+  return rememberIn(new Map(answers?.value));
 }
 
 function generates({ prepared }: PreparedTask): boolean {

@@ -1,23 +1,19 @@
 import type { Engine } from "../engine/engine.js";
-import { InputError } from "../errors.js";
 import type { Prompt } from "../generation/generate.js";
 import type { Sampling } from "../generation/sampling.js";
 import { createWeightStore } from "../generation/weights.js";
-import type { Model } from "../model/model.js";
-import type { OnProgress } from "../progress.js";
+import { countSteps, type OnProgress } from "../progress.js";
 import type { Journal } from "../results/journal.js";
-import { type LoadItemsOptions, loadItems, type TaskItems } from "../tasks/items.js";
-import { loadTask } from "../tasks/load.js";
+import type { TaskItems } from "../tasks/items.js";
 import type { Item, Task } from "../tasks/task.js";
-import { type ChatTemplate, loadChatTemplate } from "../tokenizer/chat-template.js";
 import type { EncodedPrompt } from "../tokenizer/prompt.js";
-import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { answers, type Contestant } from "./answers.js";
 import { type ContinuationFigures, continuationFigures } from "./continuations.js";
-import { type Continuation, createEncoder, type Encoder, type PromptText } from "./encode.js";
+import type { Continuation } from "./encode.js";
 import { chosenAnswer, generatedAnswer, type ItemResult, itemResult } from "./item-results.js";
 import { availableMemory } from "./memory.js";
 import { samplingOf, type TaskOptions } from "./options.js";
+import type { EncodedTask, PreparedTasks } from "./prepare.js";
 import { summariseTasks, type TaskFigures, type TaskSummary } from "./summary.js";
 
 /** How a task was put to the models. */
@@ -49,13 +45,6 @@ export interface TaskResults {
   readonly items: readonly ItemResult[];
 }
 
-/** What tasks are prepared with. */
-export interface TaskModels {
-  readonly model: Model;
-  readonly base: Model | undefined;
-  readonly tokenizer: Tokenizer;
-}
-
 /** What the models are asked with. */
 export interface TaskRun {
   readonly engine: Engine;
@@ -67,96 +56,6 @@ export interface TaskRun {
 }
 
 const BATCH = 16;
-
-/** A task with its items as the models read them. */
-interface Prepared {
-  readonly task: Task;
-  readonly loaded: TaskItems;
-  readonly encoder: Encoder;
-  readonly chat: boolean;
-  /** Of each item: one for each choice, or one. */
-  readonly prompts: readonly (readonly PromptText[])[];
-  readonly encoded: readonly EncodedPrompt[];
-}
-
-/** Tasks with their items, ready to be put to the models. */
-export interface PreparedTasks {
-  readonly tokenizer: Tokenizer;
-  /** The chat template's own text, where there is one and it may be used. */
-  readonly chatTemplate: string | undefined;
-  /** Tokens that the models take, prompt and answer together. */
-  readonly maxTokens: number;
-  readonly tasks: readonly Prepared[];
-}
-
-/** Where tasks and their items are read from, beside how they are put. */
-interface PrepareOptions extends TaskOptions {
-  /** Built-in names, or files that end in .yaml. */
-  readonly tasks: readonly string[];
-  readonly dataDirectory?: string;
-  readonly signal?: AbortSignal;
-}
-
-/** Reads the tasks and their items, before anything is computed: every mistake in them shows first. Throws InputError. */
-export async function prepareTasks(models: TaskModels, options: PrepareOptions): Promise<PreparedTasks> {
-  const { directory } = (models.base ?? models.model).checkpoint;
-  const template = options.chat === "off" ? undefined : await loadChatTemplate(directory);
-  if (options.chat === "on" && !template) {
-    throw new InputError(`--chat on: ${directory} has no chat template (chat_template.jinja or tokenizer_config.json)`);
-  }
-  if (options.systemPrompt !== undefined && !template) {
-    throw new InputError(`--system-prompt: it is part of a chat, and ${directory} has no chat template`);
-  }
-  const loaded: Task[] = [];
-  for (const name of options.tasks) {
-    const task = await loadTask(name, options.signal);
-    if (loaded.some((other) => other.name === task.name)) {
-      throw new InputError(`--task ${name}: the task ${task.name} is there twice`);
-    }
-    loaded.push(task);
-  }
-  const tasks: Prepared[] = [];
-  for (const task of loaded) tasks.push(await prepareTask(models, options, task, template));
-  return { tokenizer: models.tokenizer, chatTemplate: template?.source, maxTokens: maxTokensOf(models), tasks };
-}
-
-function maxTokensOf({ model, base }: Pick<TaskModels, "model" | "base">): number {
-  return Math.min(model.architecture.maxTokens, (base ?? model).architecture.maxTokens);
-}
-
-async function prepareTask(
-  { model, base, tokenizer }: TaskModels,
-  { limit, fewShot, seed, chat: mode, systemPrompt, maxNewTokens, dataDirectory, signal }: PrepareOptions,
-  task: Task,
-  template: ChatTemplate | undefined,
-): Promise<Prepared> {
-  const maxTokens = maxTokensOf({ model, base });
-  const newTokens = task.kind === "generate" ? (maxNewTokens ?? task.max_new_tokens) : 0;
-  if (newTokens >= maxTokens) {
-    const place = maxNewTokens === undefined ? task.locate("max_new_tokens") : "--max-new-tokens";
-    throw new InputError(
-      `${place}: ${newTokens} leaves no room for the prompt: the model takes ${maxTokens} tokens, prompt and answer ` +
-        "together; give a smaller --max-new-tokens",
-    );
-  }
-  const loadOptions: LoadItemsOptions = { dataDirectory, limit, fewShot, seed, signal };
-  const loaded = await loadItems(task, loadOptions);
-  const chat = template !== undefined && (mode === "on" || task.kind === "generate");
-  const encoder = createEncoder({
-    tokenizer,
-    template: chat ? template : undefined,
-    system: systemPrompt,
-    maxTokens,
-  });
-  const prompts = loaded.items.map((item) => encoder.prompts(item));
-  const encoded = prompts.map(([first]) => encoder.encode(first!));
-  for (const [i, { ids }] of encoded.entries()) {
-    if (ids.length === 0 && task.kind === "generate") {
-      throw new InputError(`${loaded.files[0]!.path}: the prompt of item ${loaded.items[i]!.id} is empty`);
-    }
-  }
-  return { task, loaded, encoder, chat, prompts, encoded };
-}
 
 /**
  * Puts the tasks to the model, and to its base where there is one: generated answers, likelihoods of choices, and
@@ -180,7 +79,7 @@ export async function runTasks(
   const generating = prepared.filter(({ task }) => task.kind === "generate");
   const prompts = generating.map((one) => promptsOf(one, options));
   const generateAll = async (side: Contestant, name: string): Promise<Awaited<ReturnType<typeof answers>>[]> => {
-    const onAnswers = counter(run.onProgress, `generate (${name})`, prompts.flat().length);
+    const onAnswers = countSteps(run.onProgress, `generate (${name})`, prompts.flat().length);
     const weights = createWeightStore(side.model, memory / 2); // gone before the other model's are read
     const results = [];
     for (const some of prompts) {
@@ -203,7 +102,7 @@ export async function runTasks(
   const all = wanted.flatMap(({ targets, own }) => [...targets.flat(), ...own]);
   const scored = await continuationFigures(model, base, run.engine, all, run.journal, {
     signal: run.signal,
-    onContinuations: counter(run.onProgress, "score", all.length),
+    onContinuations: countSteps(run.onProgress, "score", all.length),
   });
   const takeFigures = takerOf(scored);
 
@@ -243,7 +142,7 @@ export async function runTasks(
   };
 }
 
-function promptsOf({ task, encoded }: Prepared, { maxNewTokens }: TaskOptions): Prompt[] {
+function promptsOf({ task, encoded }: EncodedTask, { maxNewTokens }: TaskOptions): Prompt[] {
   if (task.kind !== "generate") return [];
   return encoded.map(({ ids }) => ({
     ids: [...ids],
@@ -253,20 +152,20 @@ function promptsOf({ task, encoded }: Prepared, { maxNewTokens }: TaskOptions): 
 }
 
 /** The choices after their contexts; for tasks that generate, the first reference, whose text only a base makes of use. */
-function targetsOf({ encoder, prompts }: Prepared, item: Item, i: number, compared: boolean): Continuation[] {
+function targetsOf({ encoder, prompts }: EncodedTask, item: Item, i: number, compared: boolean): Continuation[] {
   if (item.kind !== "generate") return item.choices.map((choice, c) => encoder.window(prompts[i]![c]!, choice));
   return compared ? [encoder.window(prompts[i]![0]!, item.references[0]!)] : [];
 }
 
 /** What the base wrote after its prompt, token by token. */
-function ownAnswer({ encoded }: Prepared, i: number, ids: readonly number[], { model }: Contestant): Continuation {
+function ownAnswer({ encoded }: EncodedTask, i: number, ids: readonly number[], { model }: Contestant): Continuation {
   const prompt = encoded[i]!.ids;
   const truncated = Math.max(0, prompt.length + ids.length - model.architecture.maxTokens);
   return { ids: [...prompt.subarray(truncated), ...ids], from: prompt.length - truncated, truncated };
 }
 
 function recordOf(
-  { task, loaded, encoded, chat }: Prepared,
+  { task, loaded, encoded, chat }: EncodedTask,
   { limit, systemPrompt, maxNewTokens }: TaskOptions,
   sampling: Sampling | undefined,
   truncated: number,
@@ -296,14 +195,5 @@ function takerOf(figures: readonly ContinuationFigures[]): (count: number) => re
   return (count) => {
     next += count;
     return figures.slice(next - count, next);
-  };
-}
-
-function counter(onProgress: OnProgress, what: string, total: number): (count: number) => void {
-  let done = 0;
-  onProgress({ kind: "start", what, total });
-  return (count) => {
-    done += count;
-    onProgress({ kind: "step", done });
   };
 }

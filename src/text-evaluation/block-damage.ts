@@ -5,8 +5,8 @@ import { summariseDivergence } from "../metrics/summary.js";
 import { type Batch, embed, propagate, type Tokens } from "../model/batches.js";
 import type { Model } from "../model/model.js";
 import { headSteps, type Stream, scoredPositions, scoreWindowsBy } from "../model/score.js";
+import { countSteps } from "../progress.js";
 import type { BlockResult } from "../results/study-results.js";
-
 import { type TextRun, windowOfPosition } from "./evaluate-text.js";
 
 /**
@@ -23,13 +23,8 @@ export async function blockDamage(
   const { vocabularySize } = base.architecture;
   const layers = base.layers.length;
   const figures = base.layers.map(() => positionFigures(scoredPositions(windows)));
-  let done = 0;
-  const onStep = (steps: number) => {
-    done += steps;
-    onProgress({ kind: "step", done });
-  };
   const runs = (layers * (layers + 3)) / 2 + (layers + 1) * headSteps(base);
-  onProgress({ kind: "start", what: "each block alone", total: windows.length * runs });
+  const onStep = countSteps(onProgress, "each block alone", windows.length * runs);
   // As many streams as are held at once; all end in the base's head.
   const streams: Stream[] = Array.from({ length: layers + 1 }, () => ({ model: base }));
   const score = ([own, ...others]: readonly (Float32Array | Float64Array)[], targets: Int32Array, from: number) => {

@@ -15,7 +15,7 @@ import {
 } from "../metrics/summary.js";
 import type { Model } from "../model/model.js";
 import { type Stream, scoredPositions, scoreWindows, scoringSteps } from "../model/score.js";
-import type { createStopwatch, OnProgress } from "../progress.js";
+import { countSteps, type createStopwatch, type OnProgress } from "../progress.js";
 import { createMersenneTwister } from "../random/mersenne.js";
 import { writePerToken } from "../results/per-token.js";
 import type { FloatArray } from "../tensor/matrix.js";
@@ -134,12 +134,7 @@ async function score(
   receive: Parameters<typeof scoreWindows>[3],
 ): Promise<void> {
   const { signal, onProgress = () => {} } = options;
-  let done = 0;
-  onProgress({ kind: "start", what: "evaluate", total: scoringSteps(streams, windows) });
-  const onStep = (steps: number) => {
-    done += steps;
-    onProgress({ kind: "step", done });
-  };
+  const onStep = countSteps(onProgress, "evaluate", scoringSteps(streams, windows));
   await watch.time("evaluate", () => scoreWindows(streams, engine, windows, receive, { signal, onStep }));
 }
 

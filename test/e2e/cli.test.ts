@@ -5,10 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { expectRefused, pare, stories } from "./pare.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const main = join(root, "dist/cli/main.js");
-const stories = join(root, "assets/models/stories260K");
 
 let folder: string;
 /** 4 windows of 32 token ids: 4 · 31 scored positions. */
@@ -25,48 +25,10 @@ function makeWindows(count: number, length: number): number[][] {
   return Array.from({ length: count }, (_, w) => Array.from({ length }, (_, i) => 3 + ((w * 131 + i * i * 7) % 500)));
 }
 
-interface Run {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs the built command line; `onStderr` may send signals to it. */
-function pare(
-  args: readonly string[],
-  { env = {}, onStderr }: { env?: Record<string, string>; onStderr?: (kill: () => void) => void } = {},
-): Promise<Run> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args], {
-      env: { ...process.env, PARE_DATA: "", ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      stderr += text;
-      onStderr?.(() => child.kill("SIGINT"));
-    });
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, stdout, stderr }));
-  });
-}
-
 /** The one JSON document that stdout has to be. */
 async function pareJson(...args: string[]) {
   const { code, stdout, stderr } = await pare([...args, "--json"]);
   return { code, stderr, result: JSON.parse(stdout) };
-}
-
-/** What is wrong with a command is said in one line on stderr, and nothing on stdout. */
-async function expectRefused(args: readonly string[], message: RegExp) {
-  const { code, stdout, stderr } = await pare(args);
-  expect({ code, stdout, lines: stderr.split("\n").length }).toEqual({ code: 2, stdout: "", lines: 2 });
-  expect(stderr).toMatch(/^error: /);
-  expect(stderr).toMatch(message);
 }
 
 describe("help", () => {
@@ -259,6 +221,7 @@ describe("stopping", () => {
     const options = ["--method", "sparsegpt", "--sparsity", "0.5", "--calibration", many];
     let killed = false;
     const { code, stdout, stderr } = await pare(["compress", stories, ...options, "-o", join(place, "out")], {
+      signal: "SIGINT",
       onStderr(kill) {
         if (!killed) kill();
         killed = true;

@@ -21,12 +21,14 @@ interface RunOptions {
   readonly killWhen?: () => boolean;
   /** SIGKILL where left out, which nothing can catch. */
   readonly signal?: "SIGKILL" | "SIGINT";
+  /** Called for everything that the process writes to stderr; may send it the signal. */
+  readonly onStderr?: (kill: () => void) => void;
 }
 
 /** Runs the built command line as a process. */
 export function pare(
   args: readonly string[],
-  { env = {}, killWhen, signal = "SIGKILL" }: RunOptions = {},
+  { env = {}, killWhen, signal = "SIGKILL", onStderr }: RunOptions = {},
 ): Promise<Run> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [main, ...args], {
@@ -45,6 +47,7 @@ export function pare(
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
+      onStderr?.(() => child.kill(signal));
     });
     child.on("error", reject);
     child.on("close", (code) => {

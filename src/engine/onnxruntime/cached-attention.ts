@@ -48,12 +48,10 @@ export function appendToCache(
   keys: Float32Array,
   values: Float32Array,
 ): void {
-  const [attention] = cache.attentions;
-  if (!attention) return;
-  const { keyValueHeads, size } = attention;
+  const { keyValueHeads, size } = cache;
   for (const [from, to] of [
-    [keys, attention.keys],
-    [values, attention.values],
+    [keys, cache.keys],
+    [values, cache.values],
   ] as const) {
     let at = 0;
     for (let window = 0; window < windows; window++) {
@@ -74,11 +72,11 @@ export function cacheFeeds(
   queries: Float32Array,
   { heads, headSize }: AttentionShape,
 ): Record<string, Tensor> {
-  const { keys, values, keyValueHeads, size } = cache.attentions[0]!;
-  const sequence = keyValueHeads * cache.capacity * size;
+  const { keys, values, keyValueHeads, capacity, size } = cache;
+  const sequence = keyValueHeads * capacity * size;
   const part = (rows: typeof keys) => {
     const own = (rows as Float32Array).subarray(first * sequence, (first + windows) * sequence);
-    return new Tensor("float32", own, [windows, keyValueHeads, cache.capacity, size]);
+    return new Tensor("float32", own, [windows, keyValueHeads, capacity, size]);
   };
   return {
     [QUERIES]: new Tensor("float32", queries, [windows, tokens, heads, headSize]),

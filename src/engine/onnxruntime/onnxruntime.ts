@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
-import type { Place } from "../cache.js";
+import { cachedAttention, type Place } from "../cache.js";
 import { describe } from "../describe.js";
 import { type Engine, type Executable, type Rows, type Segment, seenInSegments, type Weights } from "../engine.js";
 import { type Program, type Rotation, ropeAngle } from "../operations.js";
@@ -95,15 +95,13 @@ function compile(program: Program, open: (graph: Graph) => Promise<InferenceSess
       return data;
     },
     async extend(x, weights, place, room) {
-      const [shape, ...others] = attentions;
-      if (!shape || others.length > 0) throw new Error("a program that extends a cache attends once");
       const before = prepare(x, "project");
       const projected = await (await before.session).run(feeder(before.traced, x, weights, place));
       const [queries, keys, values] = PROJECTED.map((name) => projected[name]!.data as Float32Array);
       appendToCache(place, x, keys!, values!);
       const { traced, session } = prepare(x, "extend");
       const { data, tensor } = output(x, room);
-      const feeds = feeder(traced, x, weights, place, cacheFeeds(place, x, queries!, shape));
+      const feeds = feeder(traced, x, weights, place, cacheFeeds(place, x, queries!, cachedAttention(program)));
       await (await session).run(feeds, { [OUTPUT]: tensor });
       return data;
     },
@@ -140,7 +138,6 @@ type Feeder = (traced: Traced, x: Rows, weights: Weights, place?: Place, others?
  * before are kept from run to run.
  */
 function createFeeder(program: Program): Feeder {
-  const [attention] = describe(program).attentions;
   let last: { key: string; tables: Feeds } | undefined;
   const ofSegments = new WeakMap<readonly Segment[], Feeds>();
   const keptTables = (traced: Traced, x: Rows, place: Place | undefined): Feeds => {
@@ -152,7 +149,7 @@ function createFeeder(program: Program): Feeder {
     const key = `${x.windows} ${x.tokens} ${place ? `${place.cache.capacity} ${place.lengths}` : ""}`;
     if (last?.key === key) return last.tables;
     const tables = makeTables(traced, x, place?.lengths);
-    if (place && attention) Object.assign(tables, cacheTables(place, x, attention));
+    if (place) Object.assign(tables, cacheTables(place, x, cachedAttention(program)));
     last = { key, tables };
     return tables;
   };

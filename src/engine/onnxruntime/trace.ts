@@ -1,3 +1,4 @@
+import { cachedAttention } from "../cache.js";
 import { describe } from "../describe.js";
 import type { Observable } from "../engine.js";
 import type { Builder, Norm, Program, Rotation } from "../operations.js";
@@ -103,7 +104,7 @@ export function trace(program: Program, purpose: Purpose, chunks: number): Trace
     nodes.push({ op: "Identity", inputs: [result], outputs: [OUTPUT] });
     outputs.push({ name: OUTPUT, type: "float", shape: ["rows", program.columns.out] });
   } else if (purpose === "project") {
-    const { heads, keyValueHeads, headSize } = described.attentions[0]!;
+    const { heads, keyValueHeads, headSize } = cachedAttention(program);
     for (const [i, name] of PROJECTED.entries()) {
       nodes.push({ op: "Identity", inputs: [projected[i]!], outputs: [name] });
       outputs.push({ name, type: "float", shape: ["rows", (i === 0 ? heads : keyValueHeads) * headSize] });

@@ -18,15 +18,14 @@ export function remembered(
   v: Value,
   { keyValueHeads, headSize }: AttentionShape,
   { windows, tokens }: Rows,
-  attention: number,
   place: Place | undefined,
 ): Memory {
   const inRows = (window: number, head: number, token: number) =>
     (window * tokens + token) * k.columns + head * headSize;
   if (!place) return { keys: k.data, values: v.data, at: inRows, past: () => 0 };
-  const { keys, values, size } = place.cache.attentions[attention]!;
+  const { keys, values, size, capacity } = place.cache;
   const at = (window: number, head: number, token: number) =>
-    (((place.first + window) * keyValueHeads + head) * place.cache.capacity + token) * size;
+    (((place.first + window) * keyValueHeads + head) * capacity + token) * size;
   const past = (window: number) => place.lengths[window]!;
   for (let window = 0; window < windows; window++) {
     for (let head = 0; head < keyValueHeads; head++) {

@@ -72,7 +72,6 @@ function builder(x: Rows, weights: Weights, place?: Place): Builder<Value> {
   const seen = x.segments && seenInSegments(x.segments);
   const position = (row: number) =>
     seen?.[row]?.position ?? (place?.lengths[Math.floor(row / x.tokens)] ?? 0) + (row % x.tokens);
-  let attentions = 0;
   return {
     linear(value, weight) {
       const bias = weight.bias ? parameter(`${weight.name}.bias`) : undefined;
@@ -87,7 +86,7 @@ function builder(x: Rows, weights: Weights, place?: Place): Builder<Value> {
       return normalise(value, norm, parameter(`${norm.name}.weight`), bias, epsilon, true);
     },
     rope: (value, shape) => rope(value, shape, position),
-    attention: (q, k, v, shape) => attention(q, shape, x, remembered(k, v, shape, x, attentions++, place), seen),
+    attention: (q, k, v, shape) => attention(q, shape, x, remembered(k, v, shape, x, place), seen),
     positions({ name, size, offset }) {
       const table = parameter(`${name}.weight`);
       const rows = x.windows * x.tokens;
