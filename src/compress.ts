@@ -1,18 +1,22 @@
 import { type CalibrationOptions, type CalibrationRecord, calibrationWindows } from "./calibration/calibration.js";
-import { FEW_TOKENS, observe } from "./calibration/statistics.js";
-import type { CheckpointWriter } from "./checkpoint/checkpoint.js";
+import type { Checkpoint, CheckpointWriter } from "./checkpoint/checkpoint.js";
+import { folderBefore } from "./checkpoint/gguf/output.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { createCheckpointWriter } from "./checkpoint/write.js";
-import type { Engine } from "./engine/engine.js";
+import { commitTo, finishedLayers } from "./compression/finished-layers.js";
+import { checkGgufOutput, findWrittenType, folderToGguf } from "./compression/gguf.js";
+import { allSites, compressLayers } from "./compression/layers.js";
+import type { Device, Precision } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
-import { RunError, throwIfAborted } from "./errors.js";
-import { createShared, type Method, type MethodContext, type Statistics, type Target } from "./methods/method.js";
+import { InputError, throwIfAborted } from "./errors.js";
+import { resolveModel } from "./hub/model.js";
+import { mustSpill } from "./memory/compression.js";
+import { collectGarbage } from "./memory/garbage.js";
 import { findMethod, parseMethodOptions } from "./methods/registry.js";
-import { checkTarget, countZeros, parseTarget } from "./methods/target.js";
-import { type Batch, embedWindows, propagate } from "./model/batches.js";
-import { type Layer, type Model, openModel, type Site } from "./model/model.js";
+import { checkTarget, parseTarget } from "./methods/target.js";
+import { openModel } from "./model/model.js";
 import { type Selection, selectSites } from "./model/select-sites.js";
-import { createWeightWriter } from "./model/storage.js";
+import { createProfiler, type Profile } from "./profile.js";
 import { createStopwatch, type OnProgress } from "./progress.js";
 import {
   type CompressionRecord,
@@ -22,14 +26,20 @@ import {
   totalSparsity,
 } from "./results/compression-record.js";
 import { environmentRecord } from "./results/environment.js";
-import { isFloatDType, narrow, widen } from "./tensor/dtype.js";
+import { modelRecord } from "./results/model-record.js";
 
 export interface CompressOptions extends Selection, CalibrationOptions {
-  /** Folder of the base model. */
+  /** The base model: its folder, or `org/name[@revision]` of the Hugging Face hub. */
   readonly model: string;
-  /** Folder to write; must not be there unless `force`. */
+  /** Of a model of the hub, where its name has none: a branch, a tag or a commit. */
+  readonly revision?: string;
+  /** Folder to write, or file with the format gguf; must not be there unless `force`. */
   readonly output: string;
   readonly force?: boolean;
+  /** How the result is written: as the base is (`hf`), with sparse weights as bitmasks, or as one GGUF file. */
+  readonly format?: "hf" | "sparse-bitmask" | "gguf";
+  /** What matrices are written as in GGUF: f32, f16 (where not given), bf16, q8_0 or q4_0. */
+  readonly ggufType?: string;
   readonly method: string;
   /** The method's own options, `damping` say. */
   readonly methodOptions?: Readonly<Record<string, unknown>>;
@@ -37,8 +47,17 @@ export interface CompressOptions extends Selection, CalibrationOptions {
   readonly sparsity?: number | string;
   /** `n:m`: n zeros of every m consecutive inputs. */
   readonly pattern?: string;
+  /** Its name, or `auto`, as where it is left out. */
   readonly engine?: string;
+  /** What the engine onnxruntime computes on; the processor where it is left out. */
+  readonly device?: Device;
+  /** Of matrix products; the engine's own where it is left out. */
+  readonly precision?: Precision;
   readonly threads?: number;
+  /** Bytes that the process may take in all; hidden states that do not fit lie on disk. */
+  readonly memory?: number;
+  /** Also say where the time went. */
+  readonly profile?: boolean;
   readonly signal?: AbortSignal;
   readonly onProgress?: OnProgress;
 }
@@ -51,182 +70,105 @@ export interface CompressResult {
   readonly calibration: CalibrationRecord | null;
   /** By stage: embed, read, calibrate, compress, propagate, write. */
   readonly seconds: Readonly<Record<string, number>>;
+  readonly profile?: Profile;
 }
 
 /**
- * Compresses a checkpoint and writes the result as a checkpoint of the same layout. Whole or not at all.
+ * Compresses a checkpoint and writes the result as a checkpoint of the same layout. Whole or not at all. When it is
+ * stopped, finished layers are kept beside the output, and the same call goes on from there, to the same bytes.
  * Throws InputError, RunError, AbortError.
  */
 export async function compress(options: CompressOptions): Promise<CompressResult> {
+  if (options.format !== "gguf") {
+    if (options.ggufType !== undefined) throw new InputError("--gguf-type is of --format gguf: give both");
+    return compressToFolder(options);
+  }
+  const { output, force = false, signal } = options;
+  const gguf = { output, force, type: findWrittenType(options.ggufType ?? "f16") };
+  const result = await compressToFolder({ ...options, output: folderBefore(output) }, (base) =>
+    checkGgufOutput(base, gguf),
+  );
+  await folderToGguf(gguf, signal);
+  return { ...result, output };
+}
+
+/** `check` sees the base before any work. */
+async function compressToFolder(
+  options: CompressOptions,
+  check?: (base: Checkpoint) => Promise<void>,
+): Promise<CompressResult> {
   const { signal, onProgress = () => {} } = options;
   const method = findMethod(options.method);
   const methodOptions = parseMethodOptions(method, options.methodOptions ?? {});
   const target = parseTarget(options);
-  const engine = createEngine(options.engine, options);
-  const checkpoint = await openCheckpoint(options.model);
+  const engine = createEngine(options.engine, { ...options, frugal: options.memory !== undefined });
+  const checkpoint = await openCheckpoint(await resolveModel(options.model, options));
   let writer: CheckpointWriter | undefined;
   try {
+    await engine.check?.();
     const model = openModel(checkpoint);
+    await check?.(checkpoint);
     const selected = selectSites(model, options);
     for (const site of allSites(model, selected)) checkTarget(target, site.in, site.name);
     const calibration = method.needs === "nothing" ? undefined : await calibrationWindows(model, options, signal);
-    writer = await createCheckpointWriter(checkpoint, options.output, { force: options.force ?? false });
-    const { finish } = writer;
-    const watch = createStopwatch();
-    const plan: Plan = { model, engine, method, methodOptions, target, selected, writer, watch, onProgress };
-    const sites = await compressLayers(plan, calibration?.windows, signal);
-    const base = await checkpoint.hash(signal);
-    const record: CompressionRecord = {
-      format: "pare.compression/1",
+    const windows = calibration?.windows ?? [];
+    const spill = mustSpill(model, engine, method, windows, options.memory);
+    const tidy = options.memory === undefined ? () => {} : collectGarbage;
+    const environment = environmentRecord(engine);
+    const made = {
       method: method.name,
       methodOptions,
       ...targetRecord(target),
       only: options.only ?? [],
       skip: options.skip ?? [],
+    };
+    let base = "";
+    /** All that determines the weights: what was begun under another description is not gone on with. */
+    const run = async () => {
+      base = await checkpoint.hash(signal);
+      const { pare, engine: name, engineVersion, precision } = environment;
+      const calibrated = calibration?.record.idsSha256 ?? null;
+      return { base, ...made, version: method.version, calibrated, pare, engine: name, engineVersion, precision };
+    };
+    const sparse = options.format === "sparse-bitmask";
+    const bitmask = sparse ? new Set(allSites(model, selected).map(({ stored }) => stored.tensor)) : undefined;
+    writer = await createCheckpointWriter(checkpoint, options.output, { force: options.force ?? false, run, bitmask });
+    const { finish } = writer;
+    const finished = finishedLayers(writer);
+    if (finished.layers > 0) {
+      const place = Math.min(finished.layers + 1, model.layers.length);
+      onProgress({ kind: "note", message: `continuing at layer ${place} of ${model.layers.length}` });
+      await commitTo(writer, { resumedAt: finished.layers });
+    }
+    const watch = createStopwatch(finished.seconds);
+    const profiler = options.profile ? createProfiler(watch) : undefined;
+    const who = profiler
+      ? { model: openModel(profiler.checkpoint(checkpoint)), engine: profiler.engine(engine) }
+      : { model, engine };
+    const what = { ...who, method, methodOptions, target, selected, writer, finished };
+    const sites = await compressLayers({ ...what, spill, tidy, watch, onProgress }, windows, signal);
+    const record: CompressionRecord = {
+      format: "pare.compression/1",
+      ...made,
       calibration: calibration?.record ?? null,
-      base: { path: options.model, sha256: base },
-      environment: environmentRecord(engine),
+      base: modelRecord(checkpoint.path, base),
+      environment,
+      ...(sparse ? { storage: "sparse-bitmask" } : {}),
+      ...(finished.layers > 0 ? { resumedAt: [...new Set([...finished.resumedAt, finished.layers])] } : {}),
       result: { sparsity: totalSparsity(sites), sites },
     };
     throwIfAborted(signal);
     const files = { "pare.json": `${JSON.stringify(record, null, 2)}\n`, "README.md": modelCard(record) };
     await watch.time("write", () => finish(files, signal));
     const { sparsity } = record.result;
-    return { output: options.output, sparsity, sites, calibration: record.calibration, seconds: watch.seconds };
+    const result = { output: options.output, sparsity, sites, calibration: record.calibration, seconds: watch.seconds };
+    return profiler ? { ...result, profile: await profiler.finish(engine) } : result;
+  } catch (error) {
+    // Finished layers stay for the same command, unless its input has to change first.
+    await writer?.abandon({ keep: !(error instanceof InputError) });
+    throw error;
   } finally {
-    await writer?.abandon();
     await engine.dispose();
     await checkpoint.close();
   }
-}
-
-interface Plan {
-  readonly model: Model;
-  readonly engine: Engine;
-  readonly method: Method;
-  readonly methodOptions: unknown;
-  readonly target: Target;
-  readonly selected: ReadonlySet<string>;
-  readonly writer: CheckpointWriter;
-  readonly watch: ReturnType<typeof createStopwatch>;
-  readonly onProgress: OnProgress;
-}
-
-/**
- * The one layer loop, the same for every method: run the windows through the still dense block and observe what its
- * sites read; compress the sites; run the windows through the compressed block to make the next block's inputs.
- */
-async function compressLayers(
-  plan: Plan,
-  windows: readonly Int32Array[] | undefined,
-  signal: AbortSignal | undefined,
-): Promise<Record<string, SiteResult>> {
-  const { model, engine, method, selected, watch } = plan;
-  const batches = windows ? await watch.time("embed", () => embedWindows(model, engine, windows)) : [];
-  const progress = layerProgress(plan, batches);
-  const results: Record<string, SiteResult> = {};
-  const writer = createWeightWriter(allSites(model, selected), model.checkpoint.read, plan.writer.write);
-  for (const layer of model.layers) {
-    throwIfAborted(signal);
-    const weights = await watch.time("read", () => model.layerWeights(layer));
-    const sites = layer.sites.filter((site) => selected.has(site.name));
-    const executable = await engine.compile(layer.program);
-
-    let statistics: Statistics[] = [];
-    if (method.needs !== "nothing" && sites.length > 0) {
-      const { needs } = method;
-      statistics = await watch.time("calibrate", () =>
-        observe(executable, layer.program, batches, weights, needs, progress.windows, signal),
-      );
-      warnOfFewTokens(plan, layer, sites, statistics);
-    }
-    const shared = createShared();
-    for (const site of sites) {
-      throwIfAborted(signal);
-      const weight = weights.get(`${site.local}.weight`)!;
-      const compressed = await watch.time("compress", () =>
-        compressSite(plan, shared, site, weight, statistics[site.input]),
-      );
-      weights.set(`${site.local}.weight`, compressed);
-      const seen = site.expert ? statistics[site.input]?.tokens : undefined;
-      const counts = { zeros: countZeros(compressed), size: compressed.length };
-      results[site.name] = seen === undefined ? counts : { ...counts, tokens: seen };
-      await watch.time("write", () => writer.write(site, compressed));
-    }
-    if (layer.index < model.layers.length - 1) {
-      await watch.time("propagate", () =>
-        propagate(executable, batches, weights, (batch) => {
-          throwIfAborted(signal);
-          progress.windows(batch.windows);
-        }),
-      );
-    }
-    progress.layer(layer);
-  }
-  return results;
-}
-
-/** Says which experts of a layer were judged by too few tokens. */
-function warnOfFewTokens(
-  { model, onProgress }: Plan,
-  { index }: Layer,
-  sites: readonly Site[],
-  statistics: readonly Statistics[],
-): void {
-  const experts = sites.filter(({ expert }) => expert);
-  const tokens = (site: Site) => statistics[site.input]!.tokens;
-  const few = experts.filter((site) => tokens(site) < FEW_TOKENS).sort((a, b) => tokens(a) - tokens(b));
-  const [least] = few;
-  if (!least) return;
-  const layer = model.architecture.layerPrefix(index).replace(/\.$/, "");
-  const none = tokens(least) === 0 ? "; weights that no token reached are judged by themselves alone" : "";
-  const message =
-    `${layer}: ${few.length} of ${experts.length} weights of experts saw fewer than ${FEW_TOKENS} calibration tokens ` +
-    `(${least.local} ${tokens(least)}); use more or longer windows${none}`;
-  onProgress({ kind: "warning", message });
-}
-
-/** One site through the method, rounded to the dtype it will be stored in, so that what follows sees what is saved. */
-async function compressSite(
-  { model, method, methodOptions, target, engine, onProgress }: Plan,
-  shared: MethodContext["shared"],
-  site: Site,
-  weight: Float32Array,
-  statistics: Statistics | undefined,
-): Promise<Float32Array> {
-  const matrix = { rows: site.out, columns: site.in, data: weight };
-  const warn = (message: string) => onProgress({ kind: "warning", message: `${site.name}: ${message}` });
-  const none: Statistics = { windows: 0, tokens: 0 };
-  try {
-    const context = { multiply: engine.multiply, warn, shared };
-    const compressed = await method.compress(matrix, statistics ?? none, target, methodOptions, context);
-    const { dtype } = model.checkpoint.tensors.get(site.stored.tensor)!;
-    return isFloatDType(dtype) && dtype !== "F32" ? widen(narrow(compressed.data, dtype), dtype) : compressed.data;
-  } catch (error) {
-    if (error instanceof RunError) throw new RunError(`${site.name}: ${error.message}`, { cause: error });
-    throw error;
-  }
-}
-
-/** Counts windows that went through a block; a layer counts at least one step, so that magnitude's progress shows too. */
-function layerProgress({ model, method, onProgress }: Plan, batches: readonly Batch[]) {
-  const windows = batches.reduce((sum, batch) => sum + batch.windows, 0);
-  const stepsALayer = 2 * windows + 1;
-  const layers = model.layers.length;
-  let done = 0;
-  onProgress({ kind: "start", what: `${method.name}`, total: layers * stepsALayer });
-  return {
-    windows(count: number): void {
-      done += count;
-      onProgress({ kind: "step", done });
-    },
-    layer({ index }: Layer): void {
-      done = (index + 1) * stepsALayer;
-      onProgress({ kind: "step", done, note: `layer ${index + 1}/${layers}` });
-    },
-  };
-}
-
-function allSites(model: Model, selected: ReadonlySet<string>): Site[] {
-  return model.layers.flatMap((layer) => layer.sites).filter((site) => selected.has(site.name));
 }

@@ -2,10 +2,12 @@ import { stat, statfs } from "node:fs/promises";
 import { arch, availableParallelism, cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { type BuiltInSource, builtInSources, type Purpose } from "./data/registry.js";
-import type { Engine } from "./engine/engine.js";
+import type { Device, Engine, Precision } from "./engine/engine.js";
+import { availableDevices } from "./engine/onnxruntime/session.js";
 import { engines } from "./engine/registry.js";
 import { measureSpeed } from "./engine/speed.js";
-import { throwIfAborted } from "./errors.js";
+import { InputError, throwIfAborted } from "./errors.js";
+import { hubSettings } from "./hub/settings.js";
 import { version } from "./version.js";
 
 /** The least Node that pare runs on; package.json's engines says the same. */
@@ -27,16 +29,26 @@ export interface DoctorResult {
   /** Free bytes on the disks of the working folder and of temporary files. */
   readonly disks: readonly { readonly path: string; readonly free: number }[];
   readonly engines: readonly EngineReport[];
+  /** What onnxruntime-node has for `--device` on this system; whether there is such a device shows when it is used. */
+  readonly devices: readonly Device[];
+  /** The Hugging Face hub as the environment says; of the token only whether there is one. */
+  readonly hub: {
+    readonly endpoint: string;
+    readonly cache: string;
+    readonly isOffline: boolean;
+    readonly hasToken: boolean;
+  } | null;
   /** The folder of data sets, as it was given. */
   readonly dataDirectory: string | null;
   readonly data: readonly DataReport[];
 }
 
-/** One engine: how fast it is, or why it cannot be used. */
-type EngineReport = { readonly name: string; readonly isDefault: boolean } & (
-  | { readonly version: string; readonly precision: string; readonly gigaflops: number; readonly problem: null }
-  | { readonly version: null; readonly precision: null; readonly gigaflops: null; readonly problem: string }
-);
+/** One engine in one precision: how fast it is, or why it cannot be used. */
+type EngineReport = { readonly name: string; readonly precision: Precision; readonly isDefault: boolean } & EngineSpeed;
+
+type EngineSpeed =
+  | { readonly version: string; readonly gigaflops: number; readonly problem: null }
+  | { readonly version: null; readonly gigaflops: null; readonly problem: string };
 
 /** A built-in data source and what would be read for each purpose; null where nothing is there. */
 interface DataReport {
@@ -53,9 +65,13 @@ export interface DoctorOptions {
 /** Looks at the machine and measures every engine for about a second. Throws AbortError. */
 export async function doctor({ dataDirectory, signal }: DoctorOptions = {}): Promise<DoctorResult> {
   const reports: EngineReport[] = [];
-  for (const [index, { name, create }] of engines.entries()) {
-    throwIfAborted(signal);
-    reports.push({ ...(await examine(create)), name, isDefault: index === 0 });
+  for (const [index, { name, precisions, create }] of engines.entries()) {
+    for (const precision of precisions) {
+      throwIfAborted(signal);
+      const report = await examine(() => create({ precision }));
+      reports.push({ ...report, name, precision, isDefault: index === 0 });
+      if (report.version === null) break; // it does not run in the others either
+    }
   }
   const problems: string[] = [];
   if (Number.parseInt(process.versions.node, 10) < LEAST_NODE) {
@@ -72,6 +88,7 @@ export async function doctor({ dataDirectory, signal }: DoctorOptions = {}): Pro
     const { bavail, bsize } = await statfs(path);
     disks.push({ path, free: bavail * bsize });
   }
+  const hub = await describeHub(problems);
   return {
     ok: problems.length === 0,
     problems,
@@ -83,9 +100,23 @@ export async function doctor({ dataDirectory, signal }: DoctorOptions = {}): Pro
     memory: { total: totalmem(), free: freemem() },
     disks,
     engines: reports,
+    devices: availableDevices(),
+    hub,
     dataDirectory: dataDirectory ?? null,
     data: await Promise.all(builtInSources.map((source) => findData(source, dataDirectory))),
   };
+}
+
+/** Null where the environment's settings make no sense, which is a problem. */
+async function describeHub(problems: string[]): Promise<DoctorResult["hub"]> {
+  try {
+    const { endpoint, cache, isOffline, token } = await hubSettings();
+    return { endpoint, cache, isOffline, hasToken: token !== undefined };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    problems.push(error.message);
+    return null;
+  }
 }
 
 async function findData(source: BuiltInSource, dataDirectory: string | undefined): Promise<DataReport> {
@@ -94,20 +125,20 @@ async function findData(source: BuiltInSource, dataDirectory: string | undefined
       const file = join(dataDirectory as string, path);
       if ((await stat(file).catch(() => undefined))?.isFile()) return file;
     }
-    return source.excerpt === undefined ? null : "the excerpt that comes with pare";
+    if (source.excerpt !== undefined) return "the excerpt that comes with pare";
+    return source.hub === undefined ? null : `on the hub: ${source.hub.name}`;
   };
   return { name: source.name, calibration: await find("calibration"), evaluation: await find("evaluation") };
 }
 
-async function examine(create: (options: object) => Engine) {
+async function examine(create: () => Engine): Promise<EngineSpeed> {
   let engine: Engine | undefined;
   try {
-    engine = create({});
-    const { version, precision } = engine;
-    return { version, precision, gigaflops: await measureSpeed(engine), problem: null };
+    engine = create();
+    return { version: engine.version, gigaflops: await measureSpeed(engine), problem: null };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    return { version: null, precision: null, gigaflops: null, problem };
+    return { version: null, gigaflops: null, problem };
   } finally {
     await engine?.dispose();
   }

@@ -1,11 +1,16 @@
 import type { Checkpoint } from "./checkpoint/checkpoint.js";
 import { openCheckpoint } from "./checkpoint/open.js";
+import { type Device, howComputed, type Precision } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError } from "./errors.js";
+import { resolveModel } from "./hub/model.js";
+import { evaluationLimits } from "./memory/evaluation.js";
 import { type Model, openModel } from "./model/model.js";
+import { createProfiler, type Profile } from "./profile.js";
 import { createStopwatch } from "./progress.js";
 import { type EnvironmentRecord, environmentRecord } from "./results/environment.js";
 import { openEvaluationFolder } from "./results/evaluation-folder.js";
+import { type ModelRecord, modelRecord } from "./results/model-record.js";
 import { checkPerTokenFile } from "./results/per-token.js";
 import type { Contestant } from "./task-evaluation/answers.js";
 import { runTasks, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
@@ -25,6 +30,7 @@ import {
   type EvaluationRecord,
   evaluationData,
 } from "./text-evaluation/evaluation-data.js";
+import { keepFigures } from "./text-evaluation/kept-figures.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";
 
 export interface EvaluateOptions
@@ -32,16 +38,27 @@ export interface EvaluateOptions
     Omit<EvaluationDataOptions, "data">,
     TaskOptions,
     TextOptions {
-  /** Folder of the model to measure. */
+  /** The model to measure: its folder, or `org/name[@revision]` of the Hugging Face hub. */
   readonly model: string;
-  /** Folder of the model to compare it with. */
+  /** Of a model of the hub, where its name has none: a branch, a tag or a commit. */
+  readonly revision?: string;
+  /** The model to compare it with, named alike. */
   readonly base?: string;
   /** Tasks to put to the models: built-in names, or files that end in .yaml. */
   readonly tasks?: readonly string[];
   /** Folder for results, every item's answers, and what a run that was stopped goes on from. */
   readonly output?: string;
+  /** Its name, or `auto`, as where it is left out. */
   readonly engine?: string;
+  /** What the engine onnxruntime computes on; the processor where it is left out. */
+  readonly device?: Device;
+  /** Of matrix products; the engine's own where it is left out. */
+  readonly precision?: Precision;
   readonly threads?: number;
+  /** Bytes that the process may take in all. */
+  readonly memory?: number;
+  /** Also say where the time went. */
+  readonly profile?: boolean;
 }
 
 /**
@@ -56,16 +73,12 @@ export type EvaluateResult = (TextFigures | { readonly data: null }) & {
   /** When it began: ISO 8601, UTC. */
   readonly date: string;
   readonly environment: EnvironmentRecord;
+  /** By stage: embed, read, blocks, head and figures of text; tasks. */
   readonly seconds: Readonly<Record<string, number>>;
+  readonly profile?: Profile;
 };
 
 type TextFigures = (AloneSummary | ComparedSummary) & { readonly data: EvaluationRecord };
-
-interface ModelRecord {
-  readonly path: string;
-  /** SHA-256 over config.json and the weights' files. */
-  readonly sha256: string;
-}
 
 /**
  * Measures a model on text and on tasks, alone or against its base: position by position in step, no logits kept, and on
@@ -75,23 +88,26 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
   const { signal, data, tasks = [], onProgress = () => {} } = options;
   checkOptions(options);
   const date = new Date().toISOString();
+  const watch = createStopwatch();
+  const profiler = options.profile ? createProfiler(watch) : undefined;
   const opened: Checkpoint[] = [];
-  const open = async (path: string): Promise<Model> => {
-    const checkpoint = await openCheckpoint(path);
+  const open = async (name: string, revision?: string): Promise<Model> => {
+    const checkpoint = await openCheckpoint(await resolveModel(name, { revision, signal, onProgress }));
     opened.push(checkpoint);
-    return openModel(checkpoint);
+    return openModel(profiler?.checkpoint(checkpoint) ?? checkpoint);
   };
-  const engine = createEngine(options.engine, options);
+  const plain = createEngine(options.engine, { ...options, frugal: options.memory !== undefined });
+  const engine = profiler?.engine(plain) ?? plain;
   try {
-    const model = await open(options.model);
+    await engine.check?.();
+    const model = await open(options.model, options.revision);
     const base = options.base === undefined ? undefined : await open(options.base);
     if (base) checkComparable(base, model);
     let tokenizer: ReturnType<typeof loadTokenizer> | undefined; // loaded for text only, and once
     const loading = () => {
-      tokenizer ??= loadTokenizer((base ?? model).checkpoint.directory);
+      tokenizer ??= loadTokenizer((base ?? model).checkpoint.path);
       return tokenizer;
     };
-    const watch = createStopwatch();
     const text =
       data === undefined ? undefined : await evaluationData({ ...options, data }, loading, model.architecture, signal);
     const prepared =
@@ -102,13 +118,23 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
             { ...options, tasks },
           );
 
+    const streams = base ? [base, model, ...(options.noiseFloor ? [base] : [])] : [model];
+    const limitsNow = () =>
+      options.memory === undefined ? undefined : evaluationLimits(streams, engine, text?.windows ?? [], options.memory);
+    limitsNow(); // too low a limit is refused before anything is written
     const folder = await openEvaluationFolder(options.output);
     try {
+      const limits = limitsNow(); // what the folder holds takes memory
       const identify = async (one: Model) => ({ model: one, sha256: await one.checkpoint.hash(signal) });
       const contestants = { model: await identify(model), base: base && (await identify(base)) };
-      const run: TextRun | undefined = text && { engine, windows: text.windows, options, watch };
-      const figures = run && (base ? await compareModels(run, base, model, loading) : await measureModel(run, model));
-      const taskRun = { ...contestants, engine, journal: folder.journal, signal, onProgress };
+      const how = [contestants.model, contestants.base].map((one) => one?.sha256 ?? null);
+      const kept = options.output
+        ? keepFigures(folder.journal, [...how, ...howComputed(engine), options.noiseFloor ?? false])
+        : undefined;
+      const run: TextRun | undefined = text && { engine, windows: text.windows, options, limits, watch, kept };
+      const figures =
+        run && (base ? await compareModels(run, { model: base }, model, loading) : await measureModel(run, model));
+      const taskRun = { ...contestants, engine, journal: folder.journal, limits, signal, onProgress };
       const taskResults = prepared && (await watch.time("tasks", () => runTasks(taskRun, prepared, options)));
       const result: EvaluateResult = {
         ...(figures && text ? { ...figures, data: text.record } : { data: null }),
@@ -120,12 +146,12 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
         seconds: watch.seconds,
       };
       await folder.write(result, prepared, taskResults);
-      return result;
+      return profiler ? { ...result, profile: await profiler.finish(plain) } : result;
     } finally {
       folder.close();
     }
   } finally {
-    await engine.dispose();
+    await plain.dispose();
     for (const checkpoint of opened) await checkpoint.close();
   }
 }
@@ -147,13 +173,12 @@ function checkOptions(options: EvaluateOptions): void {
 /** Tasks need what data of token ids do without. */
 async function tokenizerOf({ checkpoint }: Model, loading: () => Promise<Tokenizer | undefined>): Promise<Tokenizer> {
   const tokenizer = await loading();
-  if (!tokenizer)
-    throw new InputError(`${checkpoint.directory}: tasks need a tokenizer, and there is no tokenizer.json`);
+  if (!tokenizer) throw new InputError(`${checkpoint.path}: tasks need a tokenizer, and there is no tokenizer.json`);
   return tokenizer;
 }
 
-function recordOf({ model: { checkpoint }, sha256 }: Contestant): ModelRecord {
-  return { path: checkpoint.directory, sha256 };
+function recordOf({ model, sha256 }: Contestant): ModelRecord {
+  return modelRecord(model.checkpoint.path, sha256);
 }
 
 /** Two models can be compared token by token only if they mean the same tokens. */
@@ -161,7 +186,7 @@ function checkComparable(base: Model, model: Model): void {
   const sizes = [base, model].map(({ architecture }) => architecture.vocabularySize);
   if (sizes[0] !== sizes[1]) {
     throw new InputError(
-      `${model.checkpoint.directory} has a vocabulary of ${sizes[1]}, its base ${base.checkpoint.directory} one of ` +
+      `${model.checkpoint.path} has a vocabulary of ${sizes[1]}, its base ${base.checkpoint.path} one of ` +
         `${sizes[0]}: next-token distributions can be compared over one vocabulary only`,
     );
   }

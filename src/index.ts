@@ -7,6 +7,7 @@ export { type CompressOptions, type CompressResult, compress } from "./compress.
 export { AbortError, InputError, RunError } from "./errors.js";
 export { type EvaluateOptions, type EvaluateResult, evaluate } from "./evaluate.js";
 export { type InspectResult, inspect } from "./inspect.js";
+export type { Profile, StageProfile } from "./profile.js";
 export type { OnProgress, ProgressEvent } from "./progress.js";
 export type { StudyResults } from "./results/study-folder.js";
 export { readStudy } from "./results/study-folder.js";

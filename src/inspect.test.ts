@@ -126,7 +126,8 @@ describe("a small model", () => {
       31 * 4 + overhead,
       ...Array(6).fill(256 + overhead),
     ]);
-    expect(result.bitmaskBytes).toBe(file.length - 33 * 4 + 7 * overhead);
+    // The other weights are smaller as they are.
+    expect(result.bitmaskBytes).toBe(file.length - 33 * 4 + overhead);
   });
 
   test("a family that is not supported is still described", async () => {

@@ -1,11 +1,14 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { bitmaskBytes } from "./checkpoint/bitmask/codec.js";
 import type { Checkpoint, TensorEntry } from "./checkpoint/checkpoint.js";
-import { readSmallFile } from "./checkpoint/folder.js";
 import { parseJsonObject } from "./checkpoint/json.js";
+import { readModelFile } from "./checkpoint/model-file.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { InputError, throwIfAborted } from "./errors.js";
+import { type HubOrigin, hubOrigin } from "./hub/cache.js";
+import { resolveModel } from "./hub/model.js";
 import { type Model, openModel, type Site } from "./model/model.js";
+import type { OnProgress } from "./progress.js";
 import { DTYPE_BYTES, type DType, isFloatDType } from "./tensor/dtype.js";
 
 /** pare.json of a 1,000-layer model stays below this. */
@@ -14,6 +17,8 @@ const MAX_RECORD_BYTES = 10_000_000;
 /** What a checkpoint is, and how many of the weights that a method may compress are zero. */
 export interface InspectResult {
   readonly path: string;
+  /** Where it is from, if that is the Hugging Face hub. */
+  readonly hub: HubOrigin | null;
   /** The family that computes it, or null where it cannot be computed; `unsupported` then says why. */
   readonly family: string | null;
   readonly unsupported: string | null;
@@ -21,15 +26,18 @@ export interface InspectResult {
   readonly layers: number | null;
   /** Numbers stored in all tensors. */
   readonly parameters: number;
-  /** Numbers stored, by dtype. */
-  readonly dtypes: Readonly<Partial<Record<DType, number>>>;
-  /** The safetensors files and their size together, in bytes. */
+  /** Numbers stored, by dtype, or by the type of GGUF that they are quantized to. */
+  readonly dtypes: Readonly<Record<string, number>>;
+  /** The files of weights and their size together, in bytes. */
   readonly shards: readonly string[];
   readonly bytes: number;
   readonly sites: readonly SiteInspection[];
   /** All sites together. */
   readonly total: { readonly size: number; readonly zeros: number };
-  /** Bytes the files would have with every site in compressed-tensors' bitmask format; null where there are no sites. */
+  /**
+   * Bytes the files would have with every site in compressed-tensors' bitmask format where that is smaller; null where there
+   * are no sites, or weights are quantized or stored so.
+   */
   readonly bitmaskBytes: number | null;
   /** pare.json, where the checkpoint was made by pare. */
   readonly record: Readonly<Record<string, unknown>> | null;
@@ -51,18 +59,30 @@ export interface SiteInspection {
   readonly bitmaskBytes: number;
 }
 
+export interface InspectOptions {
+  /** Of a model of the hub, where its name has none: a branch, a tag or a commit. */
+  readonly revision?: string;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress;
+}
+
 /**
- * Reads a checkpoint, one tensor at a time, and counts the zeros of every weight that a method may compress.
- * Throws InputError for a folder that is no checkpoint, and AbortError.
+ * Reads a checkpoint, one tensor at a time, and counts the zeros of every weight that a method may compress. `path` is its
+ * folder, or `org/name[@revision]` of the Hugging Face hub. Throws InputError for what is no checkpoint, RunError, AbortError.
  */
-export async function inspect(path: string, { signal }: { signal?: AbortSignal } = {}): Promise<InspectResult> {
-  const checkpoint = await openCheckpoint(path);
+export async function inspect(path: string, options: InspectOptions = {}): Promise<InspectResult> {
+  const { signal } = options;
+  const directory = await resolveModel(path, options);
+  const checkpoint = await openCheckpoint(directory);
   try {
     const tensors = [...checkpoint.tensors.values()];
-    const dtypes: Partial<Record<DType, number>> = {};
-    for (const tensor of tensors) dtypes[tensor.dtype] = (dtypes[tensor.dtype] ?? 0) + elements(tensor);
-    const files = await Promise.all(checkpoint.shards.map((shard) => stat(join(path, shard))));
-    const size = sum(files, (file) => file.size);
+    const dtypes: Record<string, number> = {};
+    for (const tensor of tensors) {
+      const type = tensor.storedAs ?? tensor.dtype;
+      dtypes[type] = (dtypes[type] ?? 0) + elements(tensor);
+    }
+    const size = checkpoint.bytes;
+    const isPacked = tensors.some(({ storedAs, dtype }) => storedAs !== undefined && storedAs !== dtype);
 
     const { model, reason } = tryModel(checkpoint);
     const sites: SiteInspection[] = [];
@@ -70,20 +90,20 @@ export async function inspect(path: string, { signal }: { signal?: AbortSignal }
       throwIfAborted(signal);
       sites.push(await inspectSite(model!, site));
     }
-    const saved = sum(sites, (site) => site.bytes - site.bitmaskBytes);
     return {
       path,
+      hub: hubOrigin(directory) ?? null,
       family: model?.family ?? null,
       unsupported: reason ?? null,
       layers: model?.layers.length ?? null,
       parameters: sum(tensors, elements),
       dtypes,
-      shards: checkpoint.shards,
+      shards: checkpoint.path === checkpoint.directory ? checkpoint.shards : [basename(checkpoint.path)],
       bytes: size,
       sites,
       total: { size: sum(sites, (site) => site.size), zeros: sum(sites, (site) => site.zeros) },
-      bitmaskBytes: sites.length > 0 ? size - saved : null,
-      record: await readRecord(path),
+      bitmaskBytes: model && sites.length > 0 && !isPacked ? size - savedByBitmasks(model, sites) : null,
+      record: await readRecord(checkpoint.path),
     };
   } finally {
     await checkpoint.close();
@@ -122,16 +142,23 @@ async function inspectSite(model: Model, site: Site): Promise<SiteInspection> {
     zeros,
     pattern: pattern ?? null,
     bytes: values.length * DTYPE_BYTES[dtype],
-    bitmaskBytes: bitmaskBytes(site, values.length - zeros, DTYPE_BYTES[dtype]),
+    bitmaskBytes: bitmaskBytes(site.out, site.in, values.length - zeros, DTYPE_BYTES[dtype]),
   };
 }
 
-/**
- * Bytes of a weight [out, in] in compressed-tensors' sparse-bitmask format (sparse_bitmask.py): the other numbers than
- * zero, one bit a weight in rows of whole bytes, an int64 offset a row, and the shape as two int64.
- */
-function bitmaskBytes(site: Pick<Site, "out" | "in">, nonzeros: number, bytesEach: number): number {
-  return nonzeros * bytesEach + site.out * Math.ceil(site.in / 8) + site.out * 8 + 16;
+/** Bytes that go when every tensor with sites is stored as a bitmask where that is smaller. */
+function savedByBitmasks({ checkpoint, layers }: Model, sites: readonly SiteInspection[]): number {
+  const zerosOf = new Map(sites.map(({ name, zeros }) => [name, zeros]));
+  const zerosIn = new Map<string, number>();
+  for (const { name, stored } of layers.flatMap((layer) => layer.sites)) {
+    zerosIn.set(stored.tensor, (zerosIn.get(stored.tensor) ?? 0) + zerosOf.get(name)!);
+  }
+  return sum([...zerosIn], ([tensor, zeros]) => {
+    const { dtype, shape, begin, end } = checkpoint.tensors.get(tensor)!;
+    const [rows = 0, columns = 0] = shape;
+    const bytes = bitmaskBytes(rows, columns, rows * columns - zeros, DTYPE_BYTES[dtype]);
+    return Math.max(0, end - begin - bytes);
+  });
 }
 
 /** Group sizes that hardware and papers use. */
@@ -163,7 +190,7 @@ function leastZeros(values: Float32Array, m: number): number {
 }
 
 async function readRecord(path: string): Promise<Record<string, unknown> | null> {
-  const bytes = await readSmallFile(path, "pare.json", MAX_RECORD_BYTES);
+  const bytes = await readModelFile(path, "pare.json", MAX_RECORD_BYTES);
   return bytes === undefined ? null : parseJsonObject(bytes, join(path, "pare.json"));
 }
 

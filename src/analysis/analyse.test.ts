@@ -255,6 +255,13 @@ describe("comparisons", () => {
       [0.25, 0.625, 0.125].map((share) => expect.closeTo(share, 12)),
     );
   });
+
+  it("blocks: nothing is said of parts of nothing", () => {
+    const { blocks } = analyse([
+      madeCell({ id: "x", text: { wiki: { jsd: [Number.MIN_VALUE, 0] } }, blocks: [[1e-17, 0]] }),
+    ]);
+    expect(blocks[0]).toMatchObject({ explained: null, blocks: [{ share: 1 }] });
+  });
 });
 
 describe("budget", () => {

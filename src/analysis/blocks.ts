@@ -23,8 +23,10 @@ export function blockDamage({ id, blocks, text }: CellResult): BlockDamage | und
   };
 }
 
-/** Null where it is none: of 0, or so small a number that nothing can be said of it. */
+/** What no divergence can be measured below, nats: the square of what float64 resolves of a probability. */
+const NOTHING = Number.EPSILON ** 2;
+
+/** Null where it is none: of 0, or of so little that nothing can be said of it. */
 function ratio(part: number | null, whole: number | null): number | null {
-  if (part === null || whole === null) return null;
-  return Number.isFinite(part / whole) ? part / whole : null;
+  return part === null || whole === null || whole < NOTHING ? null : part / whole;
 }

@@ -100,7 +100,8 @@ function misleading({ cells, measures }: Analysis): Finding[] {
       .filter((measure) => values[measure.id] && isWorse(measure, values[measure.id]!))
       .reduce((a, b) => (values[b.id]!.value > values[a.id]!.value ? b : a));
     const highest = Math.max(...ratios.flatMap(({ id }) => values[id]?.value ?? []));
-    return `${name} (perplexity ratio ${figure(highest)}, ${worst.title} ${withInterval(worst, values[worst.id]!)})`;
+    const ratio = `perplexity ratio ${ratios.length > 1 ? "at most " : ""}${figure(highest)}`;
+    return `${name} (${ratio}, ${worst.title} ${withInterval(worst, values[worst.id]!)})`;
   });
   return [
     {

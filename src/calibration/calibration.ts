@@ -3,11 +3,12 @@ import { loadSource } from "../data/sources.js";
 import { sha256OfIds } from "../data/windows.js";
 import { checkWindows } from "../model/check-windows.js";
 import type { Model } from "../model/model.js";
+import type { OnProgress } from "../progress.js";
 import { loadTokenizer } from "../tokenizer/tokenizer.js";
 import { type SamplingOptions, sampleWindows } from "./sampling.js";
 
 export interface CalibrationOptions {
-  /** A built-in name or a file; `c4` where none is given, as in the papers. */
+  /** A built-in name, a file or one of the hub, `hf://datasets/org/name/path`; `c4` where none is given, as in the papers. */
   readonly calibration?: string;
   /** Windows: 128 where not given, or all of a source that holds windows. */
   readonly samples?: number;
@@ -39,14 +40,14 @@ const SEQUENCE_LENGTH = 2048;
 /** Chooses the windows that a method is calibrated on. Throws InputError. */
 export async function calibrationWindows(
   model: Pick<Model, "architecture" | "checkpoint">,
-  options: CalibrationOptions,
+  options: CalibrationOptions & { readonly onProgress?: OnProgress | undefined },
   signal?: AbortSignal,
 ): Promise<{ windows: readonly Int32Array[]; record: CalibrationRecord }> {
-  const { calibration: name = SOURCE, seed = 0, sampling = "default", dataDirectory } = options;
+  const { calibration: name = SOURCE, seed = 0, sampling = "default", dataDirectory, onProgress } = options;
   const { architecture, checkpoint } = model;
-  const source = await loadSource(name, { purpose: "calibration", dataDirectory, signal });
+  const source = await loadSource(name, { purpose: "calibration", dataDirectory, signal, onProgress });
   const { sequenceLength = Math.min(SEQUENCE_LENGTH, architecture.maxTokens) } = options;
-  const tokenizer = source.kind === "windows" ? undefined : await loadTokenizer(checkpoint.directory);
+  const tokenizer = source.kind === "windows" ? undefined : await loadTokenizer(checkpoint.path);
   const choice = { samples: options.samples, sequenceLength, seed, sampling };
   const { windows, description } = sampleWindows(source, tokenizer, choice);
   checkWindows(windows, architecture, name);

@@ -3,7 +3,7 @@ import type { Executable, Observable, Weights } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
 import { throwIfAborted } from "../errors.js";
 import type { Statistics } from "../methods/method.js";
-import { asRows, type Batch } from "../model/batches.js";
+import { asRows, type Batches } from "../model/batches.js";
 
 /** An expert that fewer calibration tokens went to is judged by too little: a warning says so. */
 export const FEW_TOKENS = 256;
@@ -16,24 +16,24 @@ export const FEW_TOKENS = 256;
 export async function observe(
   executable: Executable,
   program: Program,
-  batches: readonly Batch[],
+  batches: Batches,
   weights: Weights,
   what: Observable,
   onBatch: (windows: number) => void,
   signal?: AbortSignal,
 ): Promise<Statistics[]> {
   const { inputs } = describe(program);
-  const sums = inputs.map(({ columns }) => new Float64Array(what === "gram" ? columns * columns : columns));
+  const observation = executable.observe(what);
   const tokens = inputs.map(() => 0);
   let windows = 0;
-  for (const batch of batches) {
+  for await (const batch of batches) {
     throwIfAborted(signal);
-    const rows = await executable.observe(asRows(batch), weights, what, sums);
+    const rows = await observation.add(asRows(batch), weights);
     for (const [input, count] of rows.entries()) tokens[input]! += count;
     windows += batch.windows;
     onBatch(batch.windows);
   }
-  return sums.map((sum, input) => {
+  return observation.sums().map((sum, input) => {
     const { columns } = inputs[input]!;
     const seen = { windows, tokens: tokens[input]! };
     const step = what === "gram" ? columns + 1 : 1; // the diagonal

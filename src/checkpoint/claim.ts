@@ -4,18 +4,19 @@ import { InputError } from "../errors.js";
 import { errorCode, isMissing } from "./folder.js";
 import { isObject } from "./json.js";
 import { isAlive, isOwner, type Owner, thisProcess } from "./owner.js";
+import { isUnfinished } from "./unfinished.js";
 
 /** The right of one process to write one output folder, kept as a lock file beside it until the end. */
 export interface Claim {
-  /** The folder to write in, empty. */
+  /** The folder to write in: empty, or what an earlier run left to go on with (see unfinished.ts). */
   readonly partial: string;
   /** Where a folder that is replaced waits until the new one is in its place. */
   readonly aside: string;
   /**
-   * Ends the claim. While the partial folder is there, removes it and puts back what was moved aside;
-   * when it was renamed to its place, removes what was moved aside.
+   * Ends the claim. While the partial folder is there, removes it, or keeps it where it can be gone on with and that is
+   * wanted, and puts back what was moved aside; when it was renamed to its place, removes what was moved aside.
    */
-  release(): Promise<void>;
+  release(options?: { readonly keep: boolean }): Promise<void>;
 }
 
 /** What the lock file says: who writes, and where he moves an older output. */
@@ -24,8 +25,8 @@ interface Lock extends Owner {
 }
 
 /**
- * Claims `output` (absolute) and makes the empty folder `${output}.partial`, after clearing up behind a process that died
- * while it wrote there. Throws InputError when another process is writing it, or the folder is not a leftover of pare.
+ * Claims `output` (absolute) and its folder `${output}.partial`, after clearing up behind a process that died while it wrote
+ * there. Throws InputError when another process is writing it, or the folder is not a leftover of pare.
  */
 export async function claimOutput(output: string): Promise<Claim> {
   const lockPath = `${output}.partial.lock`;
@@ -36,7 +37,7 @@ export async function claimOutput(output: string): Promise<Claim> {
     await rm(lockPath); // killed while taking the lock: nothing else was begun
   else if (left !== undefined) {
     if ((await isAlive(left)) !== false) throw takenBy(left, output);
-    await clearUp(output, left.id);
+    await clearUp(output, left.id, true);
   }
   try {
     await writeFile(lockPath, JSON.stringify(lock), { flag: "wx" });
@@ -47,14 +48,17 @@ export async function claimOutput(output: string): Promise<Claim> {
   try {
     await mkdir(partial);
   } catch (error) {
-    await rm(lockPath);
-    if (errorCode(error) !== "EEXIST") throw error;
-    throw new InputError(`${partial}: is in the way and not a leftover of pare; move it or choose another output`);
+    const isThere = errorCode(error) === "EEXIST";
+    if (!isThere || !(await isUnfinished(partial))) {
+      await rm(lockPath);
+      if (!isThere) throw error;
+      throw new InputError(`${partial}: is in the way and not a leftover of pare; move it or choose another output`);
+    }
   }
   return {
     partial,
     aside: asidePath(output, lock.id),
-    release: () => clearUp(output, lock.id),
+    release: ({ keep } = { keep: false }) => clearUp(output, lock.id, keep),
   };
 }
 
@@ -62,7 +66,7 @@ export async function claimOutput(output: string): Promise<Claim> {
  * Ends the claim `id`, at whatever point its process stopped. Without the partial folder the new output had been put in place
  * and the old one can go; with it, an old output that was moved aside comes back. The lock goes last.
  */
-async function clearUp(output: string, id: string): Promise<void> {
+async function clearUp(output: string, id: string, keep: boolean): Promise<void> {
   const partial = `${output}.partial`;
   const aside = asidePath(output, id);
   if ((await exists(aside)) && (await exists(partial))) {
@@ -71,7 +75,7 @@ async function clearUp(output: string, id: string): Promise<void> {
     await rename(aside, output);
   }
   await rm(aside, { recursive: true, force: true });
-  await rm(partial, { recursive: true, force: true });
+  if (!keep || !(await isUnfinished(partial))) await rm(partial, { recursive: true, force: true });
   await rm(`${output}.partial.lock`, { force: true });
 }
 
@@ -111,7 +115,7 @@ function notALock(path: string): InputError {
 function takenBy(lock: Lock, output: string): InputError {
   return new InputError(
     `${output}: is being written by process ${lock.pid} on ${JSON.stringify(lock.host)}; wait for it, ` +
-      `or remove ${output}.partial.lock and ${output}.partial if it is gone`,
+      `or remove ${output}.partial.lock if it is gone`,
   );
 }
 

@@ -1,7 +1,9 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Checkpoint } from "./checkpoint.js";
-import { readSmallFile, resolveFile } from "./folder.js";
+import { resolveFile } from "./folder.js";
+import { ggufFileNames } from "./gguf/files.js";
+import { readModelFile } from "./model-file.js";
 import { INDEX_FILE } from "./open.js";
 
 /** A tokenizer of 256,000 entries takes some 35 MB. */
@@ -21,13 +23,19 @@ const COPIED = [
 /** Weights in other formats, which would be those of the base. */
 const WEIGHTS = /\.(safetensors|bin|pt|pth|gguf|h5|msgpack|onnx|ot)$/;
 
+/** Whether a file of that name is a checkpoint's, whatever its weights are. */
+export function belongsToAnyWeights(name: string): boolean {
+  return !WEIGHTS.test(name) && COPIED.some((pattern) => pattern.test(name));
+}
+
 /** The names of the base's files that its compressed copy takes over as they are. Throws InputError for a link that leaves the folder. */
 export async function copiedFiles(base: Checkpoint): Promise<string[]> {
+  if (base.path !== base.directory) return ggufFileNames(base.path);
   const names: string[] = [];
   for (const item of await readdir(base.directory, { withFileTypes: true })) {
     const { name } = item;
     const index = name === INDEX_FILE && !base.shards.includes("model.safetensors");
-    if (!index && (WEIGHTS.test(name) || !COPIED.some((pattern) => pattern.test(name)))) continue;
+    if (!index && !belongsToAnyWeights(name)) continue;
     if (item.isDirectory() || (await resolveFile(base.directory, name)) === undefined) continue;
     names.push(name);
   }
@@ -35,7 +43,7 @@ export async function copiedFiles(base: Checkpoint): Promise<string[]> {
 }
 
 export async function readCopied(base: Checkpoint, name: string): Promise<Uint8Array> {
-  const bytes = await readSmallFile(base.directory, name, MAX_COPIED_BYTES);
+  const bytes = base.files?.get(name) ?? (await readModelFile(base.path, name, MAX_COPIED_BYTES));
   if (bytes === undefined) throw new Error(`${join(base.directory, name)}: vanished`);
   return bytes;
 }

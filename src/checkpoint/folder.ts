@@ -21,8 +21,8 @@ export function checkPlainName(name: string, source: string): void {
 
 /**
  * The file `name` of a checkpoint's folder without links, or undefined if there is none. A link may stay in the folder or, in
- * the hub's cache, lead from models--ORG--NAME/snapshots/REVISION to models--ORG--NAME/blobs; any other throws
- * InputError, as does what is no regular file.
+ * the hub's cache, lead from models--ORG--NAME/snapshots/COMMIT to models--ORG--NAME/blobs or to what several repositories
+ * share; any other throws InputError, as does what is no regular file.
  */
 export async function resolveFile(directory: string, name: string): Promise<string | undefined> {
   const path = join(directory, name);
@@ -34,20 +34,25 @@ export async function resolveFile(directory: string, name: string): Promise<stri
     if (isMissing(error)) return undefined;
     throw unreadable(path, error);
   }
-  const blobs = blobFolder(root);
-  if (!isInside(target, root) && !(blobs !== undefined && isInside(target, blobs))) {
+  if (!isInside(target, root) && !isBlob(target, root)) {
     throw new InputError(`${path}: is a link that leaves the folder; put the file itself there`);
   }
   if (!(await stat(target)).isFile()) throw new InputError(`${path}: is not a regular file; put the file itself there`);
   return target;
 }
 
-/** Where the files of a snapshot in the hub's cache really lie: models--ORG--NAME/blobs. */
-function blobFolder(root: string): string | undefined {
+/**
+ * Whether `target` is what a file of a snapshot in the hub's cache leads to: models--ORG--NAME/blobs/HASH, or where
+ * huggingface_hub keeps what several repositories have in common, blobs/HA/HASH beside models--ORG--NAME.
+ */
+function isBlob(target: string, root: string): boolean {
   const snapshots = dirname(root);
   const repository = dirname(snapshots);
-  const isSnapshot = basename(snapshots) === "snapshots" && basename(repository).startsWith("models--");
-  return isSnapshot ? join(repository, "blobs") : undefined;
+  if (basename(snapshots) !== "snapshots" || !/^models--./.test(basename(repository))) return false;
+  const isOwn = dirname(target) === join(repository, "blobs");
+  const isShared = dirname(dirname(target)) === join(dirname(repository), "blobs");
+  const name = basename(target);
+  return isOwn || (isShared && /^[0-9a-f]{64}$/.test(name) && basename(dirname(target)) === name.slice(0, 2));
 }
 
 /** A whole small file of a checkpoint's folder, or undefined if there is none. Throws InputError if it is over `limit` bytes. */
@@ -90,6 +95,13 @@ export async function readExactly(
     });
     if (bytesRead === 0) throw new InputError(`${path}: ended early; it was changed while pare was reading it`);
     done += bytesRead;
+  }
+}
+
+/** Writes all of `bytes` from `position` on. */
+export async function writeExactly(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
   }
 }
 

@@ -1,6 +1,7 @@
 import { type FileHandle, readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { InputError } from "../errors.js";
+import { denseView } from "./bitmask/open.js";
 import type { Checkpoint, TensorEntry } from "./checkpoint.js";
 import {
   checkPlainName,
@@ -12,6 +13,8 @@ import {
   resolveFile,
   unreadable,
 } from "./folder.js";
+import { ggufFileOf } from "./gguf/find.js";
+import { openGguf } from "./gguf/open.js";
 import { isObject, parseJsonObject, quote } from "./json.js";
 import { hashFiles, readRows, readTensor } from "./read.js";
 import { headerLength, PREFIX_BYTES, parseHeader } from "./safetensors.js";
@@ -23,17 +26,19 @@ const MAX_SHARDS = 2000;
 
 export const CONFIG_FILE = "config.json";
 export const INDEX_FILE = "model.safetensors.index.json";
-const SINGLE_FILE = "model.safetensors";
+export const SINGLE_FILE = "model.safetensors";
 
 /**
- * Opens a folder as Hugging Face saves it: config.json and model.safetensors, or shards and their index.
- * Checks every header and the index; reads no weights. Throws InputError naming file and tensor.
+ * Opens a folder as Hugging Face saves it (config.json and model.safetensors, or shards and their index), a GGUF file, or a
+ * folder whose only weights are one GGUF file. Checks every header and the index; reads no weights. Throws InputError naming
+ * file and tensor.
  */
-export async function openCheckpoint(directory: string): Promise<Checkpoint> {
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
   try {
-    return await openFolder(directory);
+    const file = await ggufFileOf(path);
+    return await (file === undefined ? openFolder(path) : openGguf(file));
   } catch (error) {
-    throw errorCode(error) === undefined ? error : unreadable(directory, error);
+    throw errorCode(error) === undefined ? error : unreadable(path, error);
   }
 }
 
@@ -60,18 +65,28 @@ async function openFolder(directory: string): Promise<Checkpoint> {
     for (const shard of shards) await openShard(directory, shard, handles, tensors);
     if (index !== undefined) checkIndex(index, tensors, join(directory, INDEX_FILE));
 
+    const handleOf = (shard: string): FileHandle => {
+      const handle = handles.get(shard);
+      if (handle === undefined) throw new Error(`${directory}: read after close`);
+      return handle;
+    };
     const locate = (name: string): { entry: TensorEntry; handle: FileHandle; path: string } => {
       const entry = tensors.get(name);
       if (entry === undefined) throw new InputError(`${directory}: has no tensor ${quote(name)}`);
-      const handle = handles.get(entry.file);
-      if (handle === undefined) throw new Error(`${directory}: read after close`);
-      return { entry, handle, path: join(directory, entry.file) };
+      return { entry, handle: handleOf(entry.file), path: join(directory, entry.file) };
     };
-    return {
+    const sizes = new Map<string, number>();
+    for (const [shard, handle] of handles) sizes.set(shard, (await handle.stat()).size);
+    const stored: Checkpoint = {
+      path: directory,
       directory,
+      configFile: join(directory, CONFIG_FILE),
       config,
       tensors,
       shards,
+      bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0),
+      shardBytes: (shard) => sizes.get(shard)!,
+      readShard: (shard, into, position) => readExactly(handleOf(shard), into, position, join(directory, shard)),
       read: async (name) => {
         const { entry, handle, path } = locate(name);
         return readTensor(handle, entry, path);
@@ -83,6 +98,7 @@ async function openFolder(directory: string): Promise<Checkpoint> {
       hash: (signal) => hashFiles(configBytes, handles, directory, signal),
       close,
     };
+    return await denseView(stored);
   } catch (error) {
     await close();
     throw error;
@@ -95,18 +111,14 @@ async function checkFolder(directory: string): Promise<void> {
     if ((await stat(directory)).isDirectory()) return;
   } catch (error) {
     if (!isMissing(error)) throw error;
-    throw new InputError(
-      `${directory}: no such folder; ${advice} (names of the Hugging Face hub are not supported yet)`,
-    );
+    throw new InputError(`${directory}: no such folder; ${advice}, or a model of the Hugging Face hub as org/name`);
   }
-  if (directory.endsWith(".gguf")) {
-    throw new InputError(`${directory}: a GGUF file, not a folder; GGUF is not supported yet: ${advice}`);
-  }
+  if (isPickle(directory)) throw pickleOnly(dirname(directory));
   throw new InputError(`${directory}: not a folder; ${advice}`);
 }
 
 /** The index's weight_map, or undefined when the weights are one file. As in transformers, one file comes first. */
-async function readIndex(directory: string): Promise<Map<string, string> | undefined> {
+export async function readIndex(directory: string): Promise<Map<string, string> | undefined> {
   if ((await resolveFile(directory, SINGLE_FILE)) !== undefined) return undefined;
   const bytes = await readSmallFile(directory, INDEX_FILE, MAX_INDEX_BYTES);
   if (bytes === undefined) return undefined;
@@ -137,20 +149,34 @@ async function readIndex(directory: string): Promise<Map<string, string> | undef
 /** Throws InputError when there is no safetensors file at all, and says how to get one. */
 async function explainNoWeights(directory: string): Promise<void> {
   const names = await readdir(directory);
-  if (names.includes(SINGLE_FILE)) return;
-  if (names.some((name) => name.startsWith("pytorch_model") || /\.(bin|pt|pth)$/.test(name))) {
-    const target = `${directory.replace(/[/\\]+$/, "")}-safetensors`;
-    throw new InputError(
-      `${directory}: holds PyTorch pickle files only, which pare does not open because reading one can run any program; ` +
-        `convert it: python -c "from transformers import AutoModelForCausalLM as M; ` +
-        `M.from_pretrained(${JSON.stringify(directory).replaceAll('"', "'")}, torch_dtype='auto')` +
-        `.save_pretrained(${JSON.stringify(target).replaceAll('"', "'")}, safe_serialization=True)"`,
+  if (!names.includes(SINGLE_FILE)) throw noWeights(directory, names);
+}
+
+/** What to do about a model, in a folder or on the hub, whose files are these. */
+export function noWeights(directory: string, names: readonly string[]): InputError {
+  if (names.some(isPickle)) return pickleOnly(directory);
+  const ggufs = names.filter((name) => /\.gguf$/i.test(name)).sort();
+  if (ggufs.length > 0) {
+    return new InputError(
+      `${directory}: holds ${ggufs.length} GGUF files and no safetensors files; name the one that is meant: ` +
+        `${join(directory, ggufs[0]!)}`,
     );
   }
-  if (names.some((name) => name.endsWith(".gguf"))) {
-    throw new InputError(`${directory}: holds GGUF files only, which are not supported yet; get the safetensors files`);
-  }
-  throw new InputError(`${directory}: has neither ${SINGLE_FILE} nor ${INDEX_FILE}; give the folder of a whole model`);
+  return new InputError(`${directory}: has neither ${SINGLE_FILE} nor ${INDEX_FILE}; give the folder of a whole model`);
+}
+
+function isPickle(name: string): boolean {
+  return name.startsWith("pytorch_model") || /\.(bin|pt|pth)$/.test(name);
+}
+
+function pickleOnly(directory: string): InputError {
+  const target = `${directory.replace(/[/\\]+$/, "")}-safetensors`;
+  return new InputError(
+    `${directory}: holds PyTorch pickle files only, which pare does not open because reading one can run any program; ` +
+      `convert it: python -c "from transformers import AutoModelForCausalLM as M; ` +
+      `M.from_pretrained(${JSON.stringify(directory).replaceAll('"', "'")}, torch_dtype='auto')` +
+      `.save_pretrained(${JSON.stringify(target).replaceAll('"', "'")}, safe_serialization=True)"`,
+  );
 }
 
 async function openShard(

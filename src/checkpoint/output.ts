@@ -1,18 +1,21 @@
-import { lstat, readdir, realpath, stat, statfs } from "node:fs/promises";
+import { lstat, readdir, realpath, statfs } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { InputError, RunError } from "../errors.js";
 import type { Checkpoint } from "./checkpoint.js";
+import { readCopied } from "./copied.js";
 import { isInside, isMissing } from "./folder.js";
 
 /** Throws InputError when writing the output could change the base: equal, inside or around it. */
 export async function checkApart(base: Checkpoint, target: string, output: string): Promise<void> {
-  const sources = new Set([await realpath(base.directory)]);
-  for (const name of base.shards) sources.add(dirname(await realpath(join(base.directory, name))));
+  const sources = new Set([await realpath(base.path)]);
+  if (base.path === base.directory) {
+    for (const name of base.shards) sources.add(dirname(await realpath(join(base.directory, name))));
+  }
   const real = await realTarget(target);
   for (const source of sources) {
     for (const path of [real, `${real}.partial`]) {
       if (!isInside(path, source) && !isInside(source, path)) continue;
-      throw new InputError(`${output}: lies in or around the base ${base.directory}; choose an output apart from it`);
+      throw new InputError(`${output}: lies in or around the base ${base.path}; choose an output apart from it`);
     }
   }
 }
@@ -43,23 +46,31 @@ export async function checkOutput(target: string, output: string, force: boolean
   }
 }
 
-/** Throws RunError when the disk has too little room for a copy. */
+/** Throws RunError when the disk has too little room for a copy; what an earlier run left there is used or goes. */
 export async function checkSpace(
   base: Checkpoint,
   copied: readonly string[],
   target: string,
   output: string,
+  copies: number,
 ): Promise<void> {
-  const sizes = await Promise.all(
-    [...base.shards, ...copied].map(async (name) => (await stat(join(base.directory, name))).size),
+  const sizes = await Promise.all(copied.map(async (name) => (await readCopied(base, name)).length));
+  const needed = [...base.shards.map((name) => copies * base.shardBytes(name)), ...sizes].reduce(
+    (sum, size) => sum + size,
+    0,
   );
-  const needed = sizes.reduce((sum, size) => sum + size, 0);
   const { bavail, bsize } = await statfs(dirname(target));
-  const free = bavail * bsize;
+  const free = bavail * bsize + (await usedBytes(`${target}.partial`));
   if (needed <= free) return;
   throw new RunError(
     `${output}: needs ${gibibytes(needed)}, and its disk has ${gibibytes(free)} free; make room there`,
   );
+}
+
+/** What the files of a folder take on the disk. */
+async function usedBytes(folder: string): Promise<number> {
+  const files = await Promise.all((await readdir(folder)).map((name) => lstat(join(folder, name))));
+  return files.reduce((sum, { blocks }) => sum + 512 * blocks, 0);
 }
 
 function gibibytes(bytes: number): string {

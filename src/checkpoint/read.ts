@@ -68,7 +68,7 @@ export async function readRows(
 }
 
 /** Where the run of near rows that starts at order[from] ends. */
-function endOfRun(rows: Int32Array, order: Uint32Array, from: number, rowBytes: number): number {
+export function endOfRun(rows: Int32Array, order: Uint32Array, from: number, rowBytes: number): number {
   const first = rows[order[from]!]!;
   let to = from + 1;
   for (; to < order.length; to++) {
@@ -109,7 +109,7 @@ function floatDType(entry: TensorEntry, path: string): FloatDType {
   );
 }
 
-function allocate(length: number, entry: TensorEntry, path: string): Float32Array {
+export function allocate(length: number, entry: Pick<TensorEntry, "name">, path: string): Float32Array {
   try {
     return new Float32Array(length);
   } catch (cause) {
@@ -121,7 +121,12 @@ function allocate(length: number, entry: TensorEntry, path: string): Float32Arra
 }
 
 /** `values` are the elements of the tensor from `first` on. */
-function checkFinite(values: Float32Array, first: number, entry: TensorEntry, path: string): void {
+export function checkFinite(
+  values: Float32Array,
+  first: number,
+  entry: Pick<TensorEntry, "name" | "shape">,
+  path: string,
+): void {
   const index = firstNonFinite(values);
   if (index < 0) return;
   const place: number[] = [];
@@ -136,6 +141,6 @@ function checkFinite(values: Float32Array, first: number, entry: TensorEntry, pa
   );
 }
 
-function shapeOf(entry: TensorEntry): string {
+export function shapeOf(entry: Pick<TensorEntry, "shape">): string {
   return `[${entry.shape.slice(0, 8).join(", ")}]`;
 }

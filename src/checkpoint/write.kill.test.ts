@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -16,7 +16,7 @@ import { createCheckpointWriter } from "./write.js";
 const CHILD = `
 import fs from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
-const [module, folder, out, force, killAt] = process.argv.slice(2);
+const [module, folder, out, how, killAt] = process.argv.slice(2);
 let changes = 0;
 const counted = (object, name) => {
   const original = object[name];
@@ -27,7 +27,7 @@ const counted = (object, name) => {
   };
 };
 const handle = await fs.open(process.execPath);
-for (const name of ["write", "truncate"]) counted(Object.getPrototypeOf(handle), name);
+for (const name of ["write", "writeFile", "appendFile", "truncate"]) counted(Object.getPrototypeOf(handle), name);
 await handle.close();
 for (const name of ["mkdir", "open", "rename", "rm", "rmdir", "writeFile"]) counted(fs, name);
 syncBuiltinESMExports();
@@ -35,12 +35,18 @@ syncBuiltinESMExports();
 const { openCheckpoint } = await import(module + "/checkpoint/open.js");
 const { createCheckpointWriter } = await import(module + "/checkpoint/write.js");
 const base = await openCheckpoint(folder);
-const writer = await createCheckpointWriter(base, out, { force: force === "force" });
-await writer.write("a", Float32Array.of(7, 8));
-await writer.write("d", Float32Array.of(9));
+const run = how === "commit" ? { run: async () => "this" } : {};
+const writer = await createCheckpointWriter(base, out, { force: how === "force", ...run });
+for (const [name, values] of [["a", Float32Array.of(7, 8)], ["d", Float32Array.of(9)]]) {
+  await writer.write(name, values);
+  await writer.commit(name);
+}
 await writer.finish({ "pare.json": "{}" });
 console.log(changes);
 `;
+
+/** For some sixty processes on a busy machine. */
+const SLOW = 600_000;
 
 const f32 = (...values: number[]) => ({ dtype: "F32", shape: [values.length], bytes: float32(...values) });
 const [ONE, TWO] = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
@@ -62,6 +68,7 @@ const OLD = { "config.json": '{"model_type":"old"}', "model.safetensors": safete
 let compiled = "";
 beforeAll(async () => {
   compiled = await mkdtemp(join(tmpdir(), "pare-compiled-"));
+  await symlink(resolve("node_modules"), join(compiled, "node_modules"), "junction");
   const root = resolve(import.meta.dirname, "../..");
   const settings = {
     extends: join(root, "tsconfig.json"),
@@ -97,15 +104,13 @@ async function runAgain(folder: string, out: string, force: boolean): Promise<vo
 }
 
 /** The changes counted by a child that came through, or undefined when it was killed. */
-async function runChild(folder: string, out: string, force: boolean, killAt: number): Promise<number | undefined> {
-  const args = [
-    join(compiled, "child.mjs"),
-    pathToFileURL(compiled).href,
-    folder,
-    out,
-    force ? "force" : "no",
-    `${killAt}`,
-  ];
+async function runChild(
+  folder: string,
+  out: string,
+  how: "new" | "force" | "commit",
+  killAt: number,
+): Promise<number | undefined> {
+  const args = [join(compiled, "child.mjs"), pathToFileURL(compiled).href, folder, out, how, `${killAt}`];
   try {
     return Number((await promisify(execFile)(process.execPath, args)).stdout);
   } catch (error) {
@@ -143,7 +148,7 @@ it.each([
       const place = await makeFolder({}, join(root, `${killAt}`));
       const out = join(place, "out");
       if (force) await makeFolder(OLD, out);
-      changes = await runChild(folder, out, force, killAt);
+      changes = await runChild(folder, out, force ? "force" : "new", killAt);
 
       const content = await contentOf(out);
       const partial = await contentOf(`${out}.partial`);
@@ -178,6 +183,51 @@ it.each([
     expect(force ? seen.old : seen.absent).toBeGreaterThan(20);
     if (force) expect(seen.aside).toBeGreaterThan(0);
   },
+  SLOW,
+);
+
+it(
+  "killed before any change to the disk, a run that commits is gone on with: what it committed is there",
+  async () => {
+    const root = await temporaryFolder();
+    const folder = await makeFolder(BASE, join(root, "base"));
+    const whole = encoded(WHOLE);
+    const seen = new Map<string, number>();
+    let changes: number | undefined;
+    for (let killAt = 1; changes === undefined; killAt++) {
+      const place = await makeFolder({}, join(root, `${killAt}`));
+      const out = join(place, "out");
+      changes = await runChild(folder, out, "commit", killAt);
+      const content = await contentOf(out);
+      if (content !== undefined) expect(content, `killed at ${killAt}`).toEqual(whole);
+      const partial = Object.keys((await contentOf(`${out}.partial`)) ?? {});
+      const opened = await openCheckpoint(`${out}.partial`).catch(() => undefined);
+      await opened?.close();
+      if (opened !== undefined) expect(partial).toEqual(expect.arrayContaining(Object.keys(whole)));
+      if (content === undefined) {
+        const base = await openCheckpoint(folder);
+        const writer = await createCheckpointWriter(base, out, { force: false, run: async () => "this" });
+        const key = `${writer.done}`;
+        seen.set(key, (seen.get(key) ?? 0) + 1);
+        const values = new Map([
+          ["a", Float32Array.of(7, 8)],
+          ["d", Float32Array.of(9)],
+        ]);
+        for (const [name, value] of values) {
+          if (writer.done.includes(name)) expect(await writer.read(name), `killed at ${killAt}`).toEqual(value);
+          else await writer.write(name, value);
+        }
+        await writer.finish({ "pare.json": "{}" });
+        await base.close();
+        expect(await contentOf(out), `killed at ${killAt}`).toEqual(whole);
+      }
+      expect(await readdir(place), `killed at ${killAt}`).toEqual(content === undefined ? ["out"] : expect.anything());
+    }
+    // Killed before the first commit, between the two, and while the output was being finished.
+    expect([...seen.keys()]).toEqual(expect.arrayContaining(["", "a", "a,d"]));
+    expect(seen.get("a,d")).toBeGreaterThan(10);
+  },
+  SLOW,
 );
 
 it("killed while the lock is being written, a second run succeeds", async () => {

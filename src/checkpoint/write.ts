@@ -1,38 +1,36 @@
-import { type FileHandle, mkdir, open, rename, rmdir, stat } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { AbortError, InputError, RunError, throwIfAborted } from "../errors.js";
-import { DTYPE_BYTES, firstNonFinite, isFloatDType, narrow } from "../tensor/dtype.js";
-import type { Checkpoint, CheckpointWriter, TensorEntry } from "./checkpoint.js";
+import { AbortError, RunError, throwIfAborted } from "../errors.js";
+import { BITMASK, writeBitmasks } from "./bitmask/write.js";
+import type { Checkpoint, CheckpointWriter } from "./checkpoint.js";
 import { type Claim, claimOutput } from "./claim.js";
 import { copiedFiles, readCopied } from "./copied.js";
-import { checkPlainName, errorCode, isMissing, openFile, readExactly, resolveFile } from "./folder.js";
+import { checkPlainName, errorCode, isMissing, writeExactly } from "./folder.js";
 import { quote } from "./json.js";
 import { CONFIG_FILE } from "./open.js";
 import { checkApart, checkOutput, checkSpace } from "./output.js";
-import { CHUNK_BYTES } from "./read.js";
+import { readTensor } from "./read.js";
+import { closeAll, finishShard, openShard, type Shard, writeTensor } from "./shard.js";
+import { beginRun, continueRun, endRun, type RunJournal, UNFINISHED } from "./unfinished.js";
 
-/** One safetensors file being written: same bytes as the base's, except for the tensors that are replaced. */
-interface Shard {
-  readonly name: string;
-  readonly source: string;
-  readonly size: number;
-  /** In the order of the data. */
-  readonly entries: readonly TensorEntry[];
-  readonly handle: FileHandle;
+interface WriterOptions {
+  readonly force: boolean;
+  /** Gives all that determines what will be written, as JSON: what is committed is then kept for a run of the same. */
+  readonly run?: () => Promise<unknown>;
+  /** Tensors that are stored as bitmasks in the end, wherever that is smaller. */
+  readonly bitmask?: ReadonlySet<string> | undefined;
 }
-
-/** Ends the names of data files until they are whole, so that what a killed process leaves opens nowhere. */
-const UNFINISHED = ".partial";
 
 /**
  * Begins a copy of `base` with other weights in the folder `output`, which appears only when finish() is done. Writes to
- * `${output}.partial` beside it, and takes over what a killed process left there. Throws InputError when the output is
- * not empty (`force` replaces it), touches the base or is being written; RunError when the disk has too little space.
+ * `${output}.partial` beside it. What a stopped process left there is gone on with where it was of the same run, else
+ * removed. Throws InputError when the output is not empty (`force` replaces it), touches the base or is being written;
+ * RunError when the disk has too little space.
  */
 export async function createCheckpointWriter(
   base: Checkpoint,
   output: string,
-  options: { readonly force: boolean },
+  options: WriterOptions,
 ): Promise<CheckpointWriter> {
   const target = resolve(output);
   return orRunError(output, async () => {
@@ -41,29 +39,43 @@ export async function createCheckpointWriter(
     await mkdir(dirname(target), { recursive: true });
     const claim = await claimOutput(target);
     const shards = new Map<string, Shard>();
+    let journal: RunJournal | undefined;
     try {
       await checkOutput(target, output, options.force);
-      await checkSpace(base, copied, target, output);
-      for (const name of base.shards) shards.set(name, await beginShard(base, name, claim.partial));
+      await checkSpace(base, copied, target, output, options.bitmask ? 2 : 1);
+      const run = options.run && JSON.stringify(await options.run());
+      if (run !== undefined) journal = await continueRun(claim.partial, run, base.shards);
+      if (!journal) await emptyFolder(claim.partial);
+      for (const name of base.shards)
+        shards.set(name, await openShard(base, name, claim.partial, journal === undefined));
+      if (run !== undefined) journal ??= await beginRun(claim.partial, run);
     } catch (error) {
       await closeAll(shards);
-      await claim.release();
+      await journal?.close();
+      await claim.release({ keep: true });
       throw error;
     }
-    return writer(base, target, output, options.force, claim, shards, copied);
+    return writer(base, target, output, options, claim, shards, copied, journal);
   });
+}
+
+async function emptyFolder(path: string): Promise<void> {
+  for (const name of await readdir(path)) await rm(join(path, name), { recursive: true });
 }
 
 function writer(
   base: Checkpoint,
   target: string,
   output: string,
-  force: boolean,
+  { force, bitmask }: WriterOptions,
   claim: Claim,
   shards: ReadonlyMap<string, Shard>,
   copied: readonly string[],
+  journal: RunJournal | undefined,
 ): CheckpointWriter {
-  const written = new Set<string>();
+  const written = new Set(journal?.done.flatMap(({ tensors }) => tensors));
+  const uncommitted = new Set<string>();
+  let commits = journal?.done.length ?? 0;
   const running = new Set<Promise<void>>();
   let state: "open" | "finishing" | "done" = "open";
   let abandoned: Promise<void> | undefined;
@@ -83,6 +95,7 @@ function writer(
 
   return {
     output,
+    done: journal?.done.map(({ value }) => value) ?? [],
     write: async (name, values) =>
       track(async () => {
         const entry = base.tensors.get(name);
@@ -90,6 +103,22 @@ function writer(
         if (!entry || !shard) throw new RunError(`${output}: the base has no tensor ${quote(name)}`);
         await writeTensor(shard.handle, entry, values, output, checkRunning);
         written.add(name);
+        uncommitted.add(name);
+      }),
+    read: async (name) => {
+      const entry = base.tensors.get(name);
+      const shard = entry && written.has(name) ? shards.get(entry.file) : undefined;
+      return entry && shard ? readTensor(shard.handle, entry, join(claim.partial, shard.name)) : base.read(name);
+    },
+    commit: async (value) =>
+      track(async () => {
+        const tensors = [...uncommitted];
+        uncommitted.clear();
+        for (const file of new Set(tensors.map((name) => base.tensors.get(name)!.file))) {
+          await shards.get(file)!.handle.sync();
+        }
+        await journal?.append({ tensors, value });
+        commits++;
       }),
     finish: async (files, signal) => {
       const begun = [...running];
@@ -106,7 +135,11 @@ function writer(
           checkPlainName(name, output);
           if (shards.has(name)) throw new Error(`${output}: ${name} is a file of weights`);
         }
-        for (const shard of shards.values()) await finishShard(shard, written, output, check);
+        for (const shard of shards.values()) await finishShard(base, shard, written, check);
+        if (bitmask) {
+          const described = await writeBitmasks(base, shards.values(), bitmask, claim.partial, check);
+          for (const [name, text] of described) if (copied.includes(name)) added.set(name, text);
+        }
         const content = async (name: string): Promise<Uint8Array> => {
           const text = added.get(name);
           return text === undefined ? readCopied(base, name) : new TextEncoder().encode(text);
@@ -114,123 +147,38 @@ function writer(
         const names = new Set([...copied, ...added.keys()]);
         names.delete(CONFIG_FILE);
         for (const name of names) await put(name, await content(name));
+        const forget = async () => {
+          await journal?.close();
+          await endRun(claim.partial);
+        };
+        // A run goes on from dense files alone.
+        if (bitmask) await forget();
         for (const name of shards.keys()) {
-          await rename(join(claim.partial, name + UNFINISHED), join(claim.partial, name));
+          const dense = join(claim.partial, name + UNFINISHED);
+          await rename(bitmask ? join(claim.partial, name + BITMASK) : dense, join(claim.partial, name));
+          if (bitmask) await rm(dense);
         }
         // Without its config nothing takes the folder for a checkpoint: so it comes last.
         await put(CONFIG_FILE, await content(CONFIG_FILE));
-        await syncFolder(claim.partial);
         check();
+        if (journal) await forget();
+        await syncFolder(claim.partial);
         await putInPlace(claim, target, output, force);
         state = "done";
         await claim.release();
       });
     },
-    abandon: () => {
+    abandon: ({ keep } = { keep: false }) => {
       abandoned ??= (async () => {
         await Promise.all(running);
         if (state === "done") return;
         await closeAll(shards);
-        await claim.release();
+        await journal?.close();
+        await claim.release({ keep: keep && commits > 0 });
       })();
       return abandoned;
     },
   };
-}
-
-async function writeTensor(
-  handle: FileHandle,
-  entry: TensorEntry,
-  values: Float32Array,
-  output: string,
-  check: () => void,
-): Promise<void> {
-  const { name, dtype } = entry;
-  if (!isFloatDType(dtype)) throw new RunError(`${output}: tensor ${quote(name)} is ${dtype}, which is not written`);
-  const size = DTYPE_BYTES[dtype];
-  const length = (entry.end - entry.begin) / size;
-  if (values.length !== length) {
-    throw new RunError(`${output}: tensor ${quote(name)} got ${values.length} values instead of ${length}`);
-  }
-  const bad = firstNonFinite(values, dtype);
-  if (bad >= 0) {
-    throw new RunError(
-      `${output}: tensor ${quote(name)} got the value ${values[bad]} at index ${bad}, which is not finite as ${dtype}`,
-    );
-  }
-  const step = CHUNK_BYTES / size;
-  for (let i = 0; i < length; i += step) {
-    check();
-    await writeExactly(handle, narrow(values.subarray(i, i + step), dtype), entry.begin + i * size);
-  }
-}
-
-/** Makes the file at its full size and copies the header. */
-async function beginShard(base: Checkpoint, name: string, partial: string): Promise<Shard> {
-  const path = join(base.directory, name);
-  const source = await resolveFile(base.directory, name);
-  if (source === undefined) throw new InputError(`${path}: is missing; it was removed while pare was reading it`);
-  const { size } = await stat(source);
-  const entries = [...base.tensors.values()]
-    .filter(({ file }) => file === name)
-    .sort((a, b) => a.begin - b.begin || a.end - b.end);
-  const handle = await open(join(partial, name + UNFINISHED), "wx");
-  const shard = { name, source, size, entries, handle };
-  try {
-    await handle.truncate(size);
-    await copyRanges(shard, [[0, entries[0]?.begin ?? size]], path, () => {});
-    return shard;
-  } catch (error) {
-    await handle.close();
-    throw error;
-  }
-}
-
-/** Copies the tensors that were not written; then the file is whole and durable. */
-async function finishShard(
-  shard: Shard,
-  written: ReadonlySet<string>,
-  output: string,
-  check: () => void,
-): Promise<void> {
-  const ranges: [number, number][] = [];
-  for (const { name, begin, end } of shard.entries) {
-    const last = ranges.at(-1);
-    if (written.has(name)) continue;
-    if (last?.[1] === begin) last[1] = end;
-    else ranges.push([begin, end]);
-  }
-  await copyRanges(shard, ranges, join(output, shard.name), check);
-  await shard.handle.sync();
-  await shard.handle.close();
-}
-
-async function copyRanges(
-  shard: Shard,
-  ranges: readonly (readonly [number, number])[],
-  path: string,
-  check: () => void,
-): Promise<void> {
-  const source = await openFile(shard.source, path);
-  try {
-    const buffer = new Uint8Array(Math.min(CHUNK_BYTES, shard.size));
-    for (const [begin, end] of ranges) {
-      for (let position = begin; position < end; position += buffer.length) {
-        check();
-        const chunk = buffer.subarray(0, Math.min(buffer.length, end - position));
-        await readExactly(source, chunk, position, path);
-        await writeExactly(shard.handle, chunk, position);
-      }
-    }
-  } finally {
-    await source.close();
-  }
-}
-
-async function writeExactly(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
-  }
 }
 
 /** A new file ("x": never through a link), on the disk when this returns. */
@@ -266,10 +214,6 @@ async function putInPlace(claim: Claim, target: string, output: string, force: b
   }
   await rename(claim.partial, target);
   await syncFolder(dirname(target));
-}
-
-async function closeAll(shards: ReadonlyMap<string, Shard>): Promise<void> {
-  await Promise.all([...shards.values()].map(({ handle }) => handle.close()));
 }
 
 /** Does the work; what the system refuses (disk full, no permission) becomes a RunError naming the output. */

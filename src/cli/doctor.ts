@@ -28,6 +28,14 @@ function describeMachine(result: DoctorResult): string {
     ["memory", `${bytes(result.memory.total)}, ${bytes(result.memory.free)} of it free`],
     ...result.disks.map(({ path, free }) => ["disk", `${bytes(free)} free at ${path}`]),
     ...result.engines.map((engine) => ["engine", describeEngine(engine)]),
+    ["devices", `${result.devices.join(", ")} (--device, of onnxruntime)`],
+    ...(result.hub
+      ? [
+          ["hub", `${result.hub.endpoint}${result.hub.isOffline ? ", not asked: offline" : ""}`],
+          ["hub's cache", result.hub.cache],
+          ["hub's token", result.hub.hasToken ? "yes" : "no"],
+        ]
+      : []),
     ["data folder", result.dataDirectory ?? "none: name one by --data-dir or PARE_DATA"],
     ...result.data.map(({ name, calibration, evaluation }) => [
       `data: ${name}`,
@@ -41,7 +49,7 @@ function describeMachine(result: DoctorResult): string {
 
 function describeEngine(engine: DoctorResult["engines"][number]): string {
   const name = engine.isDefault ? `${engine.name} (the default)` : engine.name;
-  if (engine.problem !== null) return `${name}: does not run: ${engine.problem}`;
+  if (engine.problem !== null) return `${name}: does not run in ${engine.precision}: ${engine.problem}`;
   const speed = engine.gigaflops.toPrecision(3);
   return `${name}: ${engine.version}, ${engine.precision}, ${speed} GFLOP/s in a matrix product`;
 }

@@ -6,10 +6,15 @@ import {
   byteSize,
   dataDirectoryOf,
   dataDirOption,
+  deviceOption,
   engineOption,
   type GlobalFlags,
+  MODEL_HELP,
   number,
+  precisionOption,
+  profileOption,
   repeated,
+  revisionOption,
   threadsOption,
   wholeNumber,
 } from "./options.js";
@@ -24,7 +29,7 @@ type EvaluateFlags = GlobalFlags &
   };
 
 const HELP = `
-With -o FOLDER, everything computed for tasks goes into FOLDER/journal.jsonl at once. When a run was stopped, the same
+With -o FOLDER, everything that is computed goes into FOLDER/journal.jsonl at once. When a run was stopped, the same
 command goes on from there. Several models may share a folder, one command after the other: what their base answered is
 then computed once. results.json and items.jsonl are those of the last command; an earlier one, given again, computes
 nothing and writes its own again.`;
@@ -33,9 +38,10 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
   program
     .command("evaluate")
     .description("measure a model on text and on tasks, alone or against its base")
-    .argument("<model>", "folder of the model")
+    .argument("<model>", MODEL_HELP)
+    .addOption(revisionOption())
     .option("--data <source>", "text to measure on: a file, or a name from pare list data")
-    .option("--base <model>", "folder of the model it was made from: adds divergences at every position")
+    .option("--base <model>", "the model it was made from: adds divergences at every position")
     .option("--sequence-length <n>", "tokens in a window", wholeNumber(2))
     .option("--windows <n>", "windows to measure, from the start of the text", wholeNumber(1))
     .option("--per-token <file>", "write every position's figures: .jsonl or .parquet")
@@ -49,7 +55,10 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
     .option("--few-shot <n>", "examples in front of each prompt, in place of the task's own number", wholeNumber(0))
     .option("--seed <n>", "of examples, sampling and tests of significance; 0 where left out", wholeNumber(0))
     .addOption(
-      new Option("--chat <mode>", "use the model's chat template; auto: for tasks that generate, where it has one")
+      new Option(
+        "--chat <mode>",
+        "use the model's chat template; auto: for tasks that ask a question, where it has one",
+      )
         .choices(["auto", "on", "off"])
         .default("auto"),
     )
@@ -59,13 +68,20 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
     .option("--top-k <n>", "draw from the n likeliest tokens only", wholeNumber(1))
     .option("--top-p <share>", "draw from the likeliest tokens that make up this probability", number(0))
     .option("--batch <n>", "prompts that are answered at once; 16 where left out", wholeNumber(1))
-    .option("--memory <size>", "for generation, such as 4GiB; half of what is free where left out", byteSize)
+    .option(
+      "--memory <size>",
+      "keep the process below this, such as 4GiB; generation takes half of what is free where left out",
+      byteSize,
+    )
     .option("-o, --output <folder>", "keep results, every item's answers and a journal there (see below)")
     .option("--max-jsd <nats>", "exit with code 3 when the mean Jensen-Shannon divergence is above this", number(0))
     .option("--max-perplexity-ratio <ratio>", "exit with code 3 when compressed / base is above this", number(0))
     .option("--min-score <task.metric=score>", "exit with code 3 when a task's score is below this", scoreGate)
     .addOption(engineOption())
+    .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(threadsOption())
+    .addOption(profileOption())
     .addOption(dataDirOption())
     .addHelpText("after", HELP)
     .action(async (model: string, _flags: unknown, command: Command) => {

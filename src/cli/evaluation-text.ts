@@ -1,5 +1,6 @@
 import type { EvaluateResult } from "../evaluate.js";
 import { count, duration, figure, percent, plural, plusMinus, table } from "./format.js";
+import { describeProfile } from "./profile-text.js";
 import { describeTasks } from "./tasks-text.js";
 
 type WithText = Extract<EvaluateResult, { readonly perplexity: unknown }>;
@@ -20,6 +21,7 @@ export function describeEvaluation(result: EvaluateResult): string {
     parts.push("± is a standard error clustered by window.");
   }
   if (result.tasks) parts.push(describeTasks(result.tasks, result.taskRecords ?? {}));
+  if (result.profile) parts.push(describeProfile(result.profile));
   return parts.join("\n\n");
 }
 
@@ -32,7 +34,7 @@ function measuredOn(result: EvaluateResult): string {
     const positions = plural(result.positions, "position");
     facts.push(["measured on", `${source}: ${plural(windows, "window")} x ${sequenceLength} tokens, ${positions}`]);
   }
-  const time = duration((seconds["evaluate"] ?? 0) + (seconds["tasks"] ?? 0));
+  const time = duration(Object.values(seconds).reduce((sum, stage) => sum + stage, 0));
   facts.push(["computed by", `${environment.engine} in ${environment.precision}, ${time}`]);
   return table(facts, [0, 1]);
 }

@@ -1,23 +1,27 @@
 import type { Command } from "commander";
 import type { InspectResult, SiteInspection } from "../inspect.js";
 import { bytes, count, percent, plural, table } from "./format.js";
-import type { GlobalFlags } from "./options.js";
+import { type GlobalFlags, MODEL_HELP, revisionOption } from "./options.js";
 import type { Terminal } from "./terminal.js";
 
 interface InspectFlags extends GlobalFlags {
   readonly sites?: boolean;
+  readonly revision?: string;
 }
 
 export function addInspect(program: Command, terminal: Terminal): void {
   program
     .command("inspect")
     .description("say what a model is, how many of its weights are zero, and in which pattern")
-    .argument("<model>", "folder of the model")
+    .argument("<model>", MODEL_HELP)
+    .addOption(revisionOption())
     .option("--sites", "a line for every compressible weight, not for every kind of them")
     .action(async (model: string, _flags: unknown, command: Command) => {
       const flags = command.optsWithGlobals<InspectFlags>();
       const { inspect } = await import("../inspect.js");
-      const result = await inspect(model, { signal: terminal.signal });
+      const { signal, onProgress } = terminal;
+      const revision = flags.revision === undefined ? {} : { revision: flags.revision };
+      const result = await inspect(model, { ...revision, signal, onProgress });
       terminal.show(result, flags.json, () => describeModel(result, flags.sites ?? false));
     });
 }
@@ -26,6 +30,7 @@ function describeModel(result: InspectResult, everySite: boolean): string {
   const dtypes = Object.entries(result.dtypes).map(([dtype, numbers]) => `${dtype} ${count(numbers)}`);
   const facts = [
     ["model", result.path],
+    ...(result.hub ? [["from", `the hub: ${result.hub.name} at commit ${result.hub.commit}`]] : []),
     ["family", result.family ?? `not supported: ${result.unsupported}`],
     ["layers", result.layers === null ? "-" : count(result.layers)],
     ["parameters", `${count(result.parameters)} (${dtypes.join(", ")})`],
@@ -34,7 +39,8 @@ function describeModel(result: InspectResult, everySite: boolean): string {
   const origin = result.record && describeRecord(result.record);
   if (origin) facts.push(["made by", origin]);
   const parts = [table(facts, [0, 1])];
-  if (result.sites.length > 0) parts.push(sitesTable(result, everySite), sizeIfSparse(result));
+  if (result.sites.length > 0) parts.push(sitesTable(result, everySite));
+  if (result.bitmaskBytes !== null) parts.push(sizeIfSparse(result.bytes, result.bitmaskBytes));
   return parts.join("\n\n");
 }
 
@@ -67,8 +73,7 @@ function same(values: readonly string[]): string {
   return values.every((value) => value === values[0]) ? (values[0] ?? "") : "various";
 }
 
-function sizeIfSparse({ bytes: dense, bitmaskBytes }: InspectResult): string {
-  const sparse = bitmaskBytes ?? dense;
+function sizeIfSparse(dense: number, sparse: number): string {
   return (
     `Stored as compressed-tensors' bitmask (the other numbers than zero, and one bit a weight) the files would be ` +
     `${bytes(sparse)}, ${percent(sparse / dense, 1)} of what they are.\n` +

@@ -52,7 +52,13 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
   },
   async data() {
     const { builtInSources } = await import("../data/registry.js");
-    return builtInSources.map(({ name, summary, licence, origin }) => ({ name, summary, licence, origin }));
+    return builtInSources.map(({ name, summary, licence, origin, hub }) => ({
+      name,
+      summary: `${summary} (${licence}; ${hub ? `${hub.name} at ${hub.commit.slice(0, 7)}` : origin})`,
+      licence,
+      origin,
+      hub: hub ?? null,
+    }));
   },
   async families() {
     const { families } = await import("../model/families/registry.js");
@@ -64,7 +70,10 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
   },
   async engines() {
     const { engines } = await import("../engine/registry.js");
-    return engines.map(({ name, summary }, index) => ({ name, summary, default: index === 0 }));
+    return engines.map(({ name, summary, precisions, devices }, index) => {
+      const first = index === 0 ? " (auto: the first of these that has the precision and the device)" : "";
+      return { name, summary: `${summary}${first}`, precisions, devices, default: index === 0 };
+    });
   },
 };
 

@@ -26,10 +26,12 @@ Examples:
   $ pare init study.yaml && pare study study.yaml
   $ pare inspect ./out
 
-MODEL is a folder with config.json and safetensors files, as Hugging Face saves it.
+MODEL is a folder with config.json and safetensors files, as Hugging Face saves it, a GGUF file, or org/name[@revision] of the
+Hugging Face hub, downloaded once into the cache that other programs use too.
 
 Environment:
   PARE_DATA  folder with data sets, where --data-dir is not given
+  HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, HF_ENDPOINT  the Hugging Face hub, as huggingface_hub reads them
 
 Exit codes: 0 done; 1 failed; 2 the command or its input is wrong; 3 a gate was missed; 130 stopped by Ctrl-C.`;
 

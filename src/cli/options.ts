@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { devices } from "../engine/engine.js";
 
 /** Options that every command takes. */
 export interface GlobalFlags {
@@ -39,12 +40,34 @@ export function byteSize(text: string): number {
   return Math.round(Number(match[1]) * (unit === "" ? 1 : 2 ** UNITS[unit]!));
 }
 
+export const MODEL_HELP = "folder or GGUF file of the model, or org/name[@revision] of the Hugging Face hub";
+
+export function revisionOption(): Option {
+  return new Option("--revision <revision>", "of a model of the hub: a branch, a tag or a commit; main where left out");
+}
+
 export function engineOption(): Option {
-  return new Option("--engine <name>", "who computes: pare list engines");
+  return new Option("--engine <name>", "who computes: pare list engines; auto where left out: the fastest that can");
+}
+
+export function deviceOption(): Option {
+  return new Option("--device <name>", "what the engine onnxruntime computes on; cpu where left out").choices(devices);
+}
+
+export function precisionOption(): Option {
+  return new Option("--precision <name>", "of matrix products; the engine's own where left out").choices([
+    "float32",
+    "bfloat16",
+    "float64",
+  ]);
 }
 
 export function threadsOption(): Option {
   return new Option("--threads <n>", "threads of the engine; every core where left out").argParser(wholeNumber(1));
+}
+
+export function profileOption(): Option {
+  return new Option("--profile", "also say where the time went: by stage, beside what this machine can do");
 }
 
 export function dataDirOption(): Option {

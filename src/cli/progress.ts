@@ -1,7 +1,7 @@
 import type { WriteStream } from "node:tty";
 import { SingleBar } from "cli-progress";
 import type { OnProgress, ProgressEvent } from "../progress.js";
-import { duration } from "./format.js";
+import { bytes, duration } from "./format.js";
 
 /** Between the lines of long work that has nothing to say of its steps, where there is no terminal to draw a bar on. */
 const QUIET_SECONDS = 30;
@@ -21,6 +21,7 @@ function createBar(stream: WriteStream): ProgressView {
   let bar: SingleBar | undefined;
   let begin = 0;
   let note = "";
+  let rateOf = stepsRate;
   const stop = () => {
     bar?.stop();
     bar = undefined;
@@ -31,7 +32,8 @@ function createBar(stream: WriteStream): ProgressView {
         stop();
         begin = performance.now();
         note = "";
-        const format = "{what} {bar} {percentage}%  {note}  {rate} steps/s  {eta_formatted} left";
+        rateOf = event.unit === "bytes" ? (rate) => `${bytes(Math.round(rate))}/s` : stepsRate;
+        const format = "{what} {bar} {percentage}%  {note}  {rate}  {eta_formatted} left";
         bar = new SingleBar({ format, stream, barsize: 24, clearOnComplete: true, stopOnComplete: false });
         bar.start(event.total, 0, { what: event.what, note, rate: "-" });
         break;
@@ -39,15 +41,20 @@ function createBar(stream: WriteStream): ProgressView {
       case "step": {
         note = event.note ?? note;
         const rate = event.done / Math.max(1e-3, (performance.now() - begin) / 1000);
-        bar?.update(event.done, { note, rate: rate.toFixed(rate < 10 ? 1 : 0) });
+        bar?.update(event.done, { note, rate: rateOf(rate) });
         break;
       }
+      case "note":
       case "warning":
-        stream.write(`${bar ? "\r\u001b[K" : ""}warning: ${event.message}\n`);
+        stream.write(`${bar ? "\r\u001b[K" : ""}${lineOf(event)}\n`);
         break;
     }
   };
   return { onProgress, stop };
+}
+
+function stepsRate(rate: number): string {
+  return `${rate.toFixed(rate < 10 ? 1 : 0)} steps/s`;
 }
 
 function createLines(stream: NodeJS.WritableStream): ProgressView {
@@ -71,10 +78,15 @@ function createLines(stream: NodeJS.WritableStream): ProgressView {
         stream.write(`${what}: ${place}, ${duration(elapsed)} elapsed, about ${duration(left)} left\n`);
         break;
       }
+      case "note":
       case "warning":
-        stream.write(`warning: ${event.message}\n`);
+        stream.write(`${lineOf(event)}\n`);
         break;
     }
   };
   return { onProgress, stop: () => {} };
+}
+
+function lineOf({ kind, message }: Extract<ProgressEvent, { readonly message: string }>): string {
+  return kind === "warning" ? `warning: ${message}` : message;
 }

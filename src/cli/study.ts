@@ -1,13 +1,16 @@
 import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Device, Precision } from "../engine/engine.js";
 import type { StudyOverrides } from "../study/load.js";
 import {
   dataDirectoryOf,
   dataDirOption,
+  deviceOption,
   engineOption,
   type GlobalFlags,
   number,
+  precisionOption,
   threadsOption,
   wholeNumber,
 } from "./options.js";
@@ -34,6 +37,8 @@ interface StudyFlags extends GlobalFlags {
   readonly keep?: "none" | "all";
   readonly mlflow?: string;
   readonly engine?: string;
+  readonly device?: Device;
+  readonly precision?: Precision;
   readonly threads?: number;
 }
 
@@ -66,6 +71,8 @@ export function addStudy(program: Command, terminal: Terminal): void {
     )
     .option("--mlflow <uri>", "log options, figures and the report to this MLflow server")
     .addOption(engineOption())
+    .addOption(deviceOption())
+    .addOption(precisionOption())
     .addOption(threadsOption())
     .addOption(dataDirOption())
     .addHelpText("after", HELP)
@@ -143,6 +150,8 @@ async function overridesOf(flags: StudyFlags): Promise<StudyOverrides> {
     limit: flags.limit,
     keep: flags.keep,
     engine: flags.engine,
+    device: flags.device,
+    precision: flags.precision,
     threads: flags.threads,
   };
 }

@@ -18,11 +18,12 @@ export function addValidate(program: Command, terminal: Terminal): void {
       const flags = command.optsWithGlobals<ValidateFlags>();
       const { loadTask } = await import("../tasks/load.js");
       const { loadItems } = await import("../tasks/items.js");
-      const { signal } = terminal;
+      const { signal, onProgress } = terminal;
       const task = await loadTask(name, signal);
       const { items, files, fewShot } = await loadItems(task, {
         ...dataDirectoryOf(flags),
         signal,
+        onProgress,
       });
       const result = {
         name: task.name,

@@ -7,6 +7,14 @@ interface Candidate {
   readonly split: string | undefined;
 }
 
+/** A data set on the Hugging Face hub, at one commit, so that the same name means the same text tomorrow. */
+interface HubSource {
+  /** `org/name` */
+  readonly name: string;
+  readonly commit: string;
+  readonly files: Readonly<Record<Purpose, { readonly path: string; readonly split: string }>>;
+}
+
 /** A data set that pare knows by name. */
 export interface BuiltInSource {
   readonly name: string;
@@ -15,6 +23,8 @@ export interface BuiltInSource {
   readonly licence: string;
   /** Where to get it. */
   readonly origin: string;
+  /** What of the hub is taken where none of the candidates is there and no excerpt is carried. */
+  readonly hub?: HubSource;
   /** Looked for in this order; the first that is there is taken. */
   readonly candidates: Readonly<Record<Purpose, readonly Candidate[]>>;
   /** Whether a file holds WikiText's lines, each of which is a row of the data set. */
@@ -57,6 +67,14 @@ export const builtInSources: readonly BuiltInSource[] = [
     summary: "WikiText-2 raw, Wikipedia articles: calibration by train where that is there, evaluation by test",
     licence: "CC BY-SA 3.0 and GFDL",
     origin: "https://huggingface.co/datasets/Salesforce/wikitext",
+    hub: {
+      name: "Salesforce/wikitext",
+      commit: "b08601e04326c79dfdd32d625aee71d232d685c3",
+      files: {
+        calibration: { path: "wikitext-2-raw-v1/train-00000-of-00001.parquet", split: "train" },
+        evaluation: { path: "wikitext-2-raw-v1/test-00000-of-00001.parquet", split: "test" },
+      },
+    },
     candidates: { calibration: wikitextFiles("train"), evaluation: wikitextFiles("test") },
     rowALine: true,
   },
@@ -65,6 +83,14 @@ export const builtInSources: readonly BuiltInSource[] = [
     summary: "C4 (en), cleaned web pages: calibration by the first train file, evaluation by the first validation file",
     licence: "ODC-BY 1.0",
     origin: "https://huggingface.co/datasets/allenai/c4",
+    hub: {
+      name: "allenai/c4",
+      commit: "1588ec454efa1a09f29cd18ddd04fe05fc8653a2",
+      files: {
+        calibration: { path: "en/c4-train.00000-of-01024.json.gz", split: "train" },
+        evaluation: { path: "en/c4-validation.00000-of-00008.json.gz", split: "validation" },
+      },
+    },
     candidates: {
       calibration: [...c4Files("train", "c4-train.00000-of-01024"), ...C4_SAMPLE],
       evaluation: [...c4Files("validation", "c4-validation.00000-of-00008"), ...C4_SAMPLE],

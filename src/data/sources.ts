@@ -1,7 +1,10 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { InputError } from "../errors.js";
+import { InputError, RunError } from "../errors.js";
+import { type CachedDataFile, resolveDataFile } from "../hub/data-file.js";
+import { DATASET_PREFIX } from "../hub/names.js";
+import type { OnProgress } from "../progress.js";
 import { nearest } from "../text/nearest.js";
 import { type FileContent, readDataFile } from "./documents.js";
 import { type BuiltInSource, builtInSourceNames, builtInSources, type Purpose } from "./registry.js";
@@ -13,13 +16,20 @@ export interface LoadSourceOptions {
   /** The folder in which built-in sources are looked for. */
   readonly dataDirectory?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Of downloads. */
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /**
- * Data by a file's path or a built-in name (see registry.ts); a file of that name comes first.
- * Throws InputError where there is neither, saying which file to put where, and for a file that cannot be understood.
+ * Data by a file's path, its address on the hub (`hf://datasets/org/name[@revision]/path`) or a built-in name (see registry.ts);
+ * a file of that name comes first. Throws InputError where there is none of them, saying which file to put where, and for a
+ * file that cannot be understood; RunError where a download fails.
  */
 export async function loadSource(name: string, options: LoadSourceOptions): Promise<Source> {
+  if (name.startsWith("hf://")) {
+    const found = await resolveDataFile(name, options);
+    return sourceOf(name, undefined, await readHubFile(found, options));
+  }
   const info = await stat(name).catch(() => undefined);
   if (info?.isFile()) return sourceOf(name, undefined, await readDataFile(name, options.signal));
   const builtIn = builtInSources.find((source) => source.name === name);
@@ -37,9 +47,7 @@ async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): 
   for (const { path, split } of dataDirectory === undefined ? [] : candidates) {
     const file = join(dataDirectory as string, path);
     if (!(await stat(file).catch(() => undefined))?.isFile()) continue;
-    const content = await readDataFile(file, signal);
-    const source = sourceOf(builtIn.name, split, content);
-    return builtIn.rowALine && source.kind === "documents" ? wikitextSource(source) : source;
+    return builtInSource(builtIn, split, await readDataFile(file, signal));
   }
   if (builtIn.excerpt !== undefined) {
     const file = fileURLToPath(new URL(`../../assets/${builtIn.excerpt}`, import.meta.url));
@@ -49,12 +57,32 @@ async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): 
     const remainder = purpose === "calibration" ? 0 : 1;
     return { ...source, documents: source.documents.filter((_, i) => i % 2 === remainder) };
   }
-  const wanted = candidates[0]?.path;
-  throw new InputError(
+  const place =
     dataDirectory === undefined
-      ? `${builtIn.name}: no data folder; name one by --data-dir or PARE_DATA and put ${wanted} from ${builtIn.origin} there`
-      : `${builtIn.name}: not in ${dataDirectory}; put ${wanted} from ${builtIn.origin} there`,
-  );
+      ? "no data folder; name one by --data-dir or PARE_DATA and"
+      : `not in ${dataDirectory};`;
+  const missing = `${builtIn.name}: ${place} put ${candidates[0]?.path} from ${builtIn.origin} there`;
+  if (builtIn.hub === undefined) throw new InputError(missing);
+  const { path, split } = builtIn.hub.files[purpose];
+  const address = `${DATASET_PREFIX}${builtIn.hub.name}@${builtIn.hub.commit}/${path}`;
+  const found = await resolveDataFile(address, options).catch((cause: unknown) => {
+    // What cannot be downloaded here may be brought by hand.
+    if (cause instanceof InputError) throw new InputError(`${missing} (${cause.message})`, { cause });
+    if (cause instanceof RunError) throw new RunError(`${missing} (${cause.message})`, { cause });
+    throw cause;
+  });
+  return builtInSource(builtIn, split, await readHubFile(found, options));
+}
+
+/** Named by its address on the hub, which is the same on every machine. */
+async function readHubFile({ path, address }: CachedDataFile, { signal }: LoadSourceOptions): Promise<FileContent> {
+  const content = await readDataFile(path, signal);
+  return { ...content, file: { ...content.file, path: address } };
+}
+
+function builtInSource(builtIn: BuiltInSource, split: string | undefined, content: FileContent): Source {
+  const source = sourceOf(builtIn.name, split, content);
+  return builtIn.rowALine && source.kind === "documents" ? wikitextSource(source) : source;
 }
 
 /** Documents are the articles; all of them joined are the data set's rows joined by "\n\n", as perplexity is measured. */

@@ -2,8 +2,12 @@ import type { AttentionShape, Builder, Linear, Norm, Program } from "./operation
 
 /** What a program needs to be given, found by running it over a builder that only takes notes. */
 export interface Description {
-  /** The linears that may be compressed. `input` numbers the distinct matrices that they read: q, k and v share one. */
-  readonly linears: readonly (Linear & { readonly input: number })[];
+  /**
+   * The linears that may be compressed. `input` numbers the distinct matrices that they read: q, k and v share one. `share`
+   * is how many of a window's rows they see, on the average over experts: 1 where all go through them. `isRead`: some
+   * linear's input depends on it, so that it has to be computed to observe the inputs.
+   */
+  readonly linears: readonly (Linear & { readonly input: number; readonly share: number; readonly isRead: boolean })[];
   /** Every parameter by its name, with its shape. */
   readonly parameters: ReadonlyMap<string, readonly number[]>;
   readonly inputs: readonly LinearInput[];
@@ -20,16 +24,22 @@ export interface LinearInput {
 /** A value is known by its identity. */
 interface Noted {
   readonly gathered: boolean;
+  /** What it was made of. */
+  readonly from: readonly Noted[];
+  /** The linear that made it. */
+  readonly linear?: string;
 }
 
 /** Lists a program's parameters and which of its linears read the same input. */
 export function describe(program: Program): Description {
-  const linears: (Linear & { input: number })[] = [];
+  const linears: (Linear & { input: number; share: number })[] = [];
   const parameters = new Map<string, readonly number[]>();
   const inputs: LinearInput[] = [];
   const attentions: AttentionShape[] = [];
   const inputOf = new Map<Noted, number>();
-  const like = ({ gathered }: Noted): Noted => ({ gathered });
+  let gatheredShare = 1;
+  const of = (...from: readonly Noted[]): Noted => ({ gathered: from[0]!.gathered, from });
+  const like = (x: Noted): Noted => of(x);
   const norm = (x: Noted, { name, size, bias }: Norm & { readonly bias?: boolean }): Noted => {
     parameters.set(`${name}.weight`, [size]);
     if (bias) parameters.set(`${name}.bias`, [size]);
@@ -45,32 +55,52 @@ export function describe(program: Program): Description {
         input = inputs.push({ columns: weight.in, gathered: x.gathered }) - 1;
         inputOf.set(x, input);
       }
-      linears.push({ ...weight, input });
-      return like(x);
+      linears.push({ ...weight, input, share: x.gathered ? gatheredShare : 1 });
+      return { ...of(x), linear: weight.name };
     },
     rmsNorm: norm,
     layerNorm: norm,
     rope: like,
-    attention(q, _k, _v, shape) {
+    attention(q, k, v, shape) {
       attentions.push(shape);
-      return like(q);
+      return of(q, k, v);
     },
     positions({ name, rows, size }) {
       parameters.set(`${name}.weight`, [rows, size]);
-      return { gathered: false };
+      return { gathered: false, from: [] };
     },
-    add: like,
-    mul: like,
+    add: of,
+    mul: of,
     scale: like,
     softCap: like,
     silu: like,
     gelu: like,
     geluTanh: like,
     relu: like,
-    route: like,
-    gather: () => ({ gathered: true }),
-    scatter: () => ({ gathered: false }),
+    route(logits, { chosen, experts }) {
+      gatheredShare = chosen / experts;
+      return like(logits);
+    },
+    gather: (x, routes) => ({ ...of(x, routes), gathered: true }),
+    scatter: (x, routes) => ({ ...of(x, routes), gathered: false }),
   };
-  program.build(notes, { gathered: false });
-  return { linears, parameters, inputs, attentions };
+  program.build(notes, { gathered: false, from: [] });
+  const read = linearsBefore([...inputOf.keys()]);
+  return {
+    linears: linears.map((linear) => ({ ...linear, isRead: read.has(linear.name) })),
+    parameters,
+    inputs,
+    attentions,
+  };
+}
+
+/** The linears that values depend on, by name. */
+function linearsBefore(values: readonly Noted[]): ReadonlySet<string> {
+  const seen = new Set(values); // grows while it is walked through
+  const names = new Set<string>();
+  for (const { from, linear } of seen) {
+    if (linear !== undefined) names.add(linear);
+    for (const value of from) seen.add(value);
+  }
+  return names;
 }

@@ -44,7 +44,10 @@ export function seenInSegments(segments: readonly Segment[]): Seen[] {
   return seen;
 }
 
-/** Parameters by name (`self_attn.q_proj.weight`), row-major, always float32: every dtype that is read fits in it. */
+/**
+ * Parameters by name (`self_attn.q_proj.weight`), row-major, always float32: every dtype that is read fits in it. Their
+ * numbers never change: an engine may keep what it made of an array for as long as that is there.
+ */
 export type Weights = ReadonlyMap<string, Float32Array>;
 
 /** What to sum up of the inputs of a program's linears. */
@@ -62,25 +65,54 @@ export interface Executable {
    * which then has them too. Either one sequence gets any number of tokens, or several get one each.
    */
   extend(x: Rows, weights: Weights, place: Place, room?: FloatArray): Promise<FloatArray>;
-  /**
-   * Runs the program as far as its last linear's input and adds what was asked, over all rows, to `sums`, one for each
-   * distinct input (numbered as in `describe`): Σ x_j² to [in], or the lower triangle of Σ x xᵀ to [in, in], whose rest is
-   * left as it is. A run is summed in the engine's precision, runs in float64. Activations themselves stay inside.
-   * Returns how many rows each input had: of an expert's, those that went to it.
-   */
-  observe(x: Rows, weights: Weights, what: Observable, sums: readonly Float64Array[]): Promise<number[]>;
+  /** Begins to sum what is asked of the inputs of the program's linears. */
+  observe(what: Observable): Observation;
 }
+
+/** Sums over the rows of many runs. Activations themselves stay inside. */
+interface Observation {
+  /**
+   * Runs the program as far as its last linear's input. Returns how many rows each distinct input (numbered as in
+   * `describe`) had: of an expert's, those that went to it.
+   */
+  add(x: Rows, weights: Weights): Promise<number[]>;
+  /**
+   * Σ x_j² [in], or the lower triangle of Σ x xᵀ [in, in], the rest 0, of each distinct input: a few runs in the engine's
+   * precision, those in float64. Ends the observation.
+   */
+  sums(): Float64Array[];
+}
+
+/**
+ * What an engine computes matrix products in. Of bfloat16 it is the factors: sums, results and hidden states are float32,
+ * which is what lies in JavaScript's memory.
+ */
+export type Precision = "float64" | "float32" | "bfloat16";
+
+/** What an engine may compute on; the first is the default. What the others cannot compute, `cpu` does. */
+export const devices = ["cpu", "webgpu", "cuda", "coreml", "dml"] as const;
+export type Device = (typeof devices)[number];
 
 /** Who computes. Created by a factory in the registry, disposed by who created it. */
 export interface Engine {
   readonly name: string;
-  readonly precision: "float64" | "float32";
+  readonly precision: Precision;
+  readonly device: Device;
+  /** Of the processor, that it computes with. */
+  readonly threads: number;
   /** Name and version for results. */
   readonly version: string;
+  /** Throws InputError where the engine cannot compute here, if only computing shows that: before any work. */
+  check?(): Promise<void>;
   compile(program: Program): Promise<Executable>;
   /** Float64 matrix product for the methods' linear algebra. */
   readonly multiply: Multiply;
   dispose(): Promise<void>;
+}
+
+/** What of an engine decides the digits of its results: for the keys under which they are kept. */
+export function howComputed({ name, precision, device }: Pick<Engine, "name" | "precision" | "device">): string[] {
+  return device === "cpu" ? [name, precision] : [name, precision, device];
 }
 
 /** Room for a program's output in an engine's precision. */

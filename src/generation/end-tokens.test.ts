@@ -12,7 +12,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const modelWith = (config: object) => ({ checkpoint: { directory, config } }) as unknown as Model;
+const modelWith = (config: object) =>
+  ({ checkpoint: { path: directory, configFile: "config.json", config } }) as unknown as Model;
 const tokenizer = { eosId: 2 } as Tokenizer;
 const writeGeneration = (text: string) => writeFile(join(directory, "generation_config.json"), text);
 
@@ -37,7 +38,7 @@ test.each<[object, string | undefined, Tokenizer | undefined, number[]]>([
 test.each([
   ['{"eos_token_id": "</s>"}', "generation_config.json: eos_token_id is neither"],
   ['{"eos_token_id": [1.5]}', "generation_config.json: eos_token_id is neither"],
-  ["[]", "generation_config.json: eos_token_id is neither"],
+  ["[]", "generation_config.json: JSON, but not an object"],
   ["{", "generation_config.json: "],
 ])("refused: %s", async (generation, message) => {
   await writeGeneration(generation);

@@ -1,9 +1,13 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { parseJsonObject } from "../checkpoint/json.js";
+import { readModelFile } from "../checkpoint/model-file.js";
 import { InputError } from "../errors.js";
 import type { Model } from "../model/model.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+
+const GENERATION_CONFIG = "generation_config.json";
+const MAX_CONFIG_BYTES = 10_000_000;
 
 const ids = z.union([z.int(), z.array(z.int())]).nullish();
 const schema = z.looseObject({ eos_token_id: ids });
@@ -11,10 +15,9 @@ const schema = z.looseObject({ eos_token_id: ids });
 /** Every token that ends a text: eos_token_id of generation_config.json and of config.json, and the tokenizer's. */
 export async function endTokens({ checkpoint }: Model, tokenizer: Tokenizer | undefined): Promise<Set<number>> {
   const ends = new Set<number>(tokenizer?.eosId === undefined ? [] : [tokenizer.eosId]);
-  const generation = join(checkpoint.directory, "generation_config.json");
   const configs: [string, unknown][] = [
-    [join(checkpoint.directory, "config.json"), checkpoint.config],
-    [generation, await readJson(generation)],
+    [checkpoint.configFile, checkpoint.config],
+    [join(checkpoint.path, GENERATION_CONFIG), await readGenerationConfig(checkpoint.path)],
   ];
   for (const [file, config] of configs) {
     const read = schema.safeParse(config ?? {});
@@ -24,11 +27,7 @@ export async function endTokens({ checkpoint }: Model, tokenizer: Tokenizer | un
   return ends;
 }
 
-async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, "utf8"));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new InputError(`${file}: ${error instanceof Error ? error.message : error}`, { cause: error });
-  }
+async function readGenerationConfig(model: string): Promise<unknown> {
+  const bytes = await readModelFile(model, GENERATION_CONFIG, MAX_CONFIG_BYTES);
+  return bytes && parseJsonObject(bytes, join(model, GENERATION_CONFIG));
 }

@@ -12,8 +12,11 @@ export interface WeightStore {
   readonly resident: boolean;
 }
 
-/** Keeps layers in memory if all of them take at most so many bytes. The head stays in any case. */
-export function createWeightStore(model: Model, bytes: number): WeightStore {
+/**
+ * Keeps layers in memory if all of them take at most so many bytes. The head stays in any case. Where they are not kept,
+ * `tidy` is called before each is read.
+ */
+export function createWeightStore(model: Model, bytes: number, tidy: () => void = () => {}): WeightStore {
   const resident = layerBytes(model) <= bytes;
   const layers = new Map<Layer, Promise<Weights>>();
   const rows = new Map<number, Float32Array>();
@@ -23,7 +26,10 @@ export function createWeightStore(model: Model, bytes: number): WeightStore {
     model,
     resident,
     layer(layer) {
-      if (!resident) return model.layerWeights(layer);
+      if (!resident) {
+        tidy();
+        return model.layerWeights(layer);
+      }
       const weights = layers.get(layer) ?? model.layerWeights(layer);
       layers.set(layer, weights);
       return weights;

@@ -4,6 +4,7 @@ import { invertedUpperCholesky } from "../tensor/cholesky.js";
 import type { Matrix } from "../tensor/matrix.js";
 import { bitsOf, selectMagnitude } from "../tensor/select.js";
 import { transposeInto } from "../tensor/transpose.js";
+import { fastestColumns, type WorkingColumns } from "./columns.js";
 import type { Method, MethodContext, Statistics, Target } from "./method.js";
 import { markGroups } from "./pattern.js";
 import { checkTarget } from "./target.js";
@@ -50,8 +51,11 @@ export const sparsegpt: Method<z.infer<typeof options>> = {
     const size = target.kind === "n:m" ? Math.ceil(blockSize / target.m) * target.m : blockSize;
     for (let begin = 0; begin < columns; begin += size) {
       const end = Math.min(begin + size, columns);
-      const block = await correctedColumns(weight, dead, begin, end, errors, u, context);
-      pruneBlock(block, diagonalBlock(u, begin, end), target);
+      const correction = await errorsBefore(begin, end, errors, rows, u, context);
+      const block = fastestColumns(rows, end - begin);
+      takeBlock(weight, dead, begin, correction, block);
+      takeDiagonal(u, begin, block);
+      pruneBlock(block, target);
       takeResult(block, result, columns, begin);
       transposeInto({ data: block.values, offset: 0, stride: end - begin }, rows, end - begin, {
         data: errors,
@@ -62,14 +66,6 @@ export const sparsegpt: Method<z.infer<typeof options>> = {
     return { rows, columns, data: result };
   },
 };
-
-/** Columns of the weight at work, [rows, width]; where mask is 1, pruneBlock leaves the error in place of the value. */
-interface Block {
-  readonly rows: number;
-  readonly width: number;
-  readonly values: Float64Array;
-  readonly mask: Uint8Array;
-}
 
 function checkGram(
   statistics: Statistics,
@@ -131,59 +127,62 @@ function fillHessian(h: Matrix<Float64Array>, gram: Matrix<Float64Array>, window
   for (let j = 0; j < n; j++) h.data[j * n + j]! += (damping * trace) / n;
 }
 
-/** Columns [begin, end) of the weight less what the errors of all columns before put on them. */
-async function correctedColumns(
-  weight: Matrix<Float32Array>,
-  dead: Uint8Array,
+/** What the errors of all columns before `begin` put on columns [begin, end), [end - begin, rows]. */
+async function errorsBefore(
   begin: number,
   end: number,
   errors: Float64Array,
+  rows: number,
   u: Matrix<Float64Array>,
   { multiply }: MethodContext,
-): Promise<Block> {
-  const { rows, columns } = weight;
+): Promise<Matrix<Float64Array> | undefined> {
+  if (begin === 0) return undefined;
   const width = end - begin;
-  const values = new Float64Array(rows * width);
-  if (begin > 0) {
-    // -(U[:begin, begin:end]ᵀ · errorsᵀ)ᵀ
-    const factor = new Float64Array(width * begin);
-    transposeInto({ data: u.data, offset: begin, stride: columns }, begin, width, {
-      data: factor,
-      offset: 0,
-      stride: begin,
-    });
-    const correction = await multiply(
-      { rows: width, columns: begin, data: factor },
-      { rows: begin, columns: rows, data: errors.subarray(0, begin * rows) },
-    );
-    transposeInto({ data: correction.data, offset: 0, stride: rows }, width, rows, {
-      data: values,
-      offset: 0,
-      stride: width,
-    });
+  const factor = new Float64Array(width * begin); // U[:begin, begin:end]ᵀ
+  transposeInto({ data: u.data, offset: begin, stride: u.columns }, begin, width, {
+    data: factor,
+    offset: 0,
+    stride: begin,
+  });
+  return multiply(
+    { rows: width, columns: begin, data: factor },
+    { rows: begin, columns: rows, data: errors.subarray(0, begin * rows) },
+  );
+}
+
+/** Takes the columns from `begin` on of the weight, less their correction, to the block. */
+function takeBlock(
+  weight: Matrix<Float32Array>,
+  dead: Uint8Array,
+  begin: number,
+  correction: Matrix<Float64Array> | undefined,
+  { rows, width, values }: WorkingColumns,
+): void {
+  if (correction) {
+    const target = { data: values, offset: 0, stride: width };
+    transposeInto({ data: correction.data, offset: 0, stride: rows }, width, rows, target);
   }
   for (let r = 0; r < rows; r++) {
+    const from = r * weight.columns + begin;
+    const to = r * width;
     for (let j = 0; j < width; j++) {
-      const stored = dead[begin + j] === 1 ? 0 : weight.data[r * columns + begin + j]!;
-      values[r * width + j] = stored - values[r * width + j]!;
+      const stored = dead[begin + j] === 1 ? 0 : weight.data[from + j]!;
+      values[to + j] = stored - values[to + j]!;
     }
   }
-  return { rows, width, values, mask: new Uint8Array(rows * width) };
 }
 
-/** U[begin:end, begin:end]. */
-function diagonalBlock(u: Matrix<Float64Array>, begin: number, end: number): Float64Array {
-  const width = end - begin;
-  const block = new Float64Array(width * width);
-  for (let i = 0; i < width; i++) {
-    block.set(u.data.subarray((begin + i) * u.columns + begin, (begin + i) * u.columns + end), i * width);
+/** Takes the square of U that begins on its diagonal at `begin` to the block. */
+function takeDiagonal(u: Matrix<Float64Array>, begin: number, block: WorkingColumns): void {
+  for (let i = 0; i < block.width; i++) {
+    const from = (begin + i) * u.columns + begin;
+    block.u.set(u.data.subarray(from, from + block.width), i * block.width);
   }
-  return block;
 }
 
-/** Chooses what goes and corrects each row for it from left to right; u [width, width]. */
-function pruneBlock(block: Block, u: Float64Array, target: Target): void {
-  const { rows, width, values, mask } = block;
+/** Chooses what goes and corrects each row for it from left to right. */
+function pruneBlock(block: WorkingColumns, target: Target): void {
+  const { rows, width, values, mask, u } = block;
   const squares = new Float64Array(width);
   for (let j = 0; j < width; j++) squares[j] = u[j * width + j]! ** 2;
   if (target.kind === "unstructured") {
@@ -193,72 +192,32 @@ function pruneBlock(block: Block, u: Float64Array, target: Target): void {
     }
     const threshold = selectMagnitude(scores, Math.floor(scores.length * target.sparsity));
     for (let at = 0; at < scores.length; at++) mask[at] = scores[at]! <= threshold ? 1 : 0;
-    correctRows(block, u, 1, undefined);
+    block.correctRows(0, width);
     return;
   }
+  // Every m columns are chosen when those before have acted on them.
   const { m } = target;
-  const scores = new Float32Array(m);
-  const bits = bitsOf(scores);
-  const chosen = new Uint8Array(m);
-  correctRows(block, u, m, (row, begin) => {
-    for (let j = 0; j < m; j++) scores[j] = values[row + begin + j]! ** 2 / squares[begin + j]!;
-    markGroups(bits, target, chosen);
-    for (let j = 0; j < m; j++) mask[row + begin + j] = chosen[j]!;
-  });
-}
-
-/**
- * Corrects each row for its pruned entries, `unit` columns after `unit` columns; `choose` sets a unit's mask from its
- * values as corrected so far. Kept weights have no error and rows do not touch one another, so only the pruned entries of
- * a row act, on that row. They act at once within their unit and four together on the rest: a quarter of the memory traffic.
- */
-function correctRows(
-  { rows, width, values, mask }: Block,
-  u: Float64Array,
-  unit: number,
-  choose: ((row: number, begin: number) => void) | undefined,
-): void {
-  const pendingError = new Float64Array(unit + 3);
-  const pendingRow = new Int32Array(unit + 3);
-  for (let r = 0; r < rows; r++) {
-    const row = r * width;
-    let pending = 0;
-    for (let begin = 0; begin < width; begin += unit) {
-      const end = begin + unit;
-      for (let p = 0; p < pending; p++) {
-        const error = pendingError[p]!;
-        const uRow = pendingRow[p]!;
-        for (let j = begin; j < end; j++) values[row + j]! -= error * u[uRow + j]!;
-      }
-      choose?.(row, begin);
-      for (let i = begin; i < end; i++) {
-        if (mask[row + i] === 0) continue;
-        const uRow = i * width;
-        const error = values[row + i]! / u[uRow + i]!;
-        values[row + i] = error;
-        for (let j = i + 1; j < end; j++) values[row + j]! -= error * u[uRow + j]!;
-        pendingError[pending] = error;
-        pendingRow[pending++] = uRow;
-      }
-      for (; pending >= 4; pending -= 4) {
-        const e0 = pendingError[pending - 1]!;
-        const e1 = pendingError[pending - 2]!;
-        const e2 = pendingError[pending - 3]!;
-        const e3 = pendingError[pending - 4]!;
-        const u0 = pendingRow[pending - 1]!;
-        const u1 = pendingRow[pending - 2]!;
-        const u2 = pendingRow[pending - 3]!;
-        const u3 = pendingRow[pending - 4]!;
-        for (let j = end; j < width; j++) {
-          values[row + j]! -= e0 * u[u0 + j]! + e1 * u[u1 + j]! + (e2 * u[u2 + j]! + e3 * u[u3 + j]!);
-        }
-      }
+  const scores = new Float32Array(rows * m);
+  const chosen = new Uint8Array(rows * m);
+  for (let begin = 0; begin < width; begin += m) {
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < m; j++) scores[r * m + j] = values[r * width + begin + j]! ** 2 / squares[begin + j]!;
     }
+    markGroups(bitsOf(scores), target, chosen);
+    for (let r = 0; r < rows; r++) {
+      for (let j = 0; j < m; j++) mask[r * width + begin + j] = chosen[r * m + j]!;
+    }
+    block.correctRows(begin, begin + m);
   }
 }
 
 /** Writes the block's kept weights to the result [rows, columns] and leaves the errors alone in the block. */
-function takeResult({ rows, width, values, mask }: Block, result: Float32Array, columns: number, begin: number): void {
+function takeResult(
+  { rows, width, values, mask }: WorkingColumns,
+  result: Float32Array,
+  columns: number,
+  begin: number,
+): void {
   for (let r = 0; r < rows; r++) {
     for (let j = 0; j < width; j++) {
       const at = r * width + j;

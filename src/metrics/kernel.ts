@@ -1,23 +1,14 @@
-import { readFileSync } from "node:fs";
 import type { FloatArray } from "../tensor/matrix.js";
+import { type Kernel, lazyKernel, reserve } from "../tensor/wasm.js";
 import { type Arithmetic, plainArithmetic, type Side } from "./arithmetic.js";
 import { TOP } from "./softmax.js";
-
-/** What is used of WebAssembly: TypeScript declares it only together with everything else that browsers have. */
-declare const WebAssembly: {
-  validate(bytes: Uint8Array): boolean;
-  Module: new (bytes: Uint8Array) => object;
-  Instance: new (module: object) => { readonly exports: unknown };
-};
 
 interface Global {
   readonly value: number;
 }
 
 /** What kernel/divergence.as.ts exports. Rows, outputs and the globals are addresses in bytes. */
-interface Kernel {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
-  readonly heap: Global;
+interface DivergenceKernel extends Kernel {
   readonly topIds: Global;
   readonly topLogits: Global;
   readonly sums: Global;
@@ -36,22 +27,7 @@ interface Kernel {
   ): void;
 }
 
-/** From src/metrics/ as from dist/metrics/. */
-const FILE = new URL("../../dist/metrics/kernel/divergence.wasm", import.meta.url);
-const PAGE = 65536;
-
-/** undefined: not yet asked for; null: not to be had here. */
-let loaded: Kernel | null | undefined;
-
-/** The kernel, loaded at the first call; null where WebAssembly or its SIMD instructions are missing. */
-function kernel(): Kernel | null {
-  if (loaded === undefined) {
-    const bytes = readFileSync(FILE);
-    const runs = typeof WebAssembly === "object" && WebAssembly.validate(bytes);
-    loaded = runs ? (new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as Kernel) : null;
-  }
-  return loaded;
-}
+const kernel = lazyKernel<DivergenceKernel>("metrics/kernel/divergence.wasm");
 
 /** The kernel's arithmetic where it runs, else the plain one. One at a time may be in use: the kernel has one memory. */
 export function fastestArithmetic(vocabulary: number): Arithmetic {
@@ -65,9 +41,7 @@ export function kernelArithmetic(vocabulary: number): Arithmetic | undefined {
   const { memory } = wasm;
   // Two rows of logits, then two of exponentials: each with room for one token more, in whole cache lines.
   const stride = 64 * (Math.ceil((8 * vocabulary) / 64) + 3);
-  const start = 64 * Math.ceil(wasm.heap.value / 64);
-  const missing = start + 4 * stride - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
+  const start = reserve(wasm, 4 * stride);
   const rowAt = (side: Side) => start + side * stride;
   const exponentialsAt = (side: Side) => start + (2 + side) * stride;
   const copy = (side: Side, logits: FloatArray, begin: number, single: boolean) => {

@@ -19,6 +19,9 @@ export interface Batch extends Tokens {
   hidden: FloatArray;
 }
 
+/** Batches one after the other, in memory or elsewhere; what is put in place of one's hidden states is there the next time. */
+export type Batches = Iterable<Batch> | AsyncIterable<Batch>;
+
 /** Ids of which those from `from` on are a continuation of those before; at least one stands before. */
 export interface Continuation {
   readonly ids: ArrayLike<number>;
@@ -128,12 +131,12 @@ export async function embed(
  */
 export async function propagate(
   executable: Executable,
-  batches: readonly Batch[],
+  batches: Batches,
   weights: Weights,
   onBatch: (batch: Batch) => void,
 ): Promise<void> {
   let spare: FloatArray | undefined;
-  for (const batch of batches) {
+  for await (const batch of batches) {
     const output = await executable.run(asRows(batch), weights, spare);
     spare = batch.hidden;
     batch.hidden = output;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import type { Checkpoint, TensorEntry } from "../checkpoint/checkpoint.js";
 import { describe } from "../engine/describe.js";
 import type { Weights } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
@@ -133,7 +133,7 @@ function splitName(name: string): { linear: string; kind: string } {
 }
 
 function identify(checkpoint: Checkpoint): { family: string; architecture: Architecture } {
-  const where = join(checkpoint.directory, "config.json");
+  const where = checkpoint.configFile;
   const type = checkpoint.config["model_type"];
   if (typeof type !== "string") {
     throw new InputError(`${where}: model_type is missing; it says which family of models this is`);
@@ -161,13 +161,17 @@ function findParameters(
 function expectTensor(checkpoint: Checkpoint, name: string, shape: readonly number[]): void {
   const found = checkpoint.tensors.get(name);
   if (!found) {
-    throw new InputError(`${checkpoint.directory}: tensor ${name} is missing; config.json asks for it, as [${shape}]`);
+    throw new InputError(`${checkpoint.path}: tensor ${name} is missing; config.json asks for it, as [${shape}]`);
   }
   if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) {
     throw new InputError(
-      `${join(checkpoint.directory, found.file)}: tensor ${name} is [${found.shape}], but config.json asks for [${shape}]`,
+      `${fileOf(checkpoint, found)}: tensor ${name} is [${found.shape}], but config.json asks for [${shape}]`,
     );
   }
+}
+
+function fileOf({ path, directory }: Checkpoint, { file }: TensorEntry): string {
+  return path === directory ? join(directory, file) : path;
 }
 
 async function readAll(

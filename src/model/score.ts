@@ -1,5 +1,6 @@
 import { type Engine, emptyRows, type Rows, type Weights } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
+import { createStopwatch, type Stopwatch } from "../progress.js";
 import type { FloatArray } from "../tensor/matrix.js";
 import {
   type Batch,
@@ -10,13 +11,16 @@ import {
   propagate,
   type Tokens,
 } from "./batches.js";
-import type { Model } from "./model.js";
+import type { FinalStates } from "./final-states.js";
+import type { Layer, Model } from "./model.js";
 
 /** One of the models that go through the same windows in step. */
 export interface Stream {
   readonly model: Model;
-  /** Changes every block's output in place, to see how much a disturbance of known size does. */
-  readonly disturb?: (rows: FloatArray) => void;
+  /** Changes a batch's hidden states in place behind every block, to see how much a disturbance of known size does. */
+  readonly disturb?: (batch: Batch) => void;
+  /** The model's own states where it went through the same tokens before; of no use to a disturbed one. */
+  readonly states?: FinalStates | undefined;
 }
 
 /**
@@ -25,7 +29,7 @@ export interface Stream {
  */
 export type Score = (logits: readonly FloatArray[], targets: Int32Array, from: number) => void;
 
-/** Hidden states of all streams stay below this; more windows go through the models in several groups. */
+/** Hidden states of all streams stay below this; more batches go through the models in several groups. */
 const HIDDEN_BYTES = 2 ** 28;
 /** Logits of one model computed at once: 16 MiB in float32. */
 const LOGITS = 2 ** 22;
@@ -37,7 +41,18 @@ export function scoredPositions(windows: readonly Int32Array[]): number {
   return windows.reduce((sum, window) => sum + window.length - 1, 0);
 }
 
+/** For a process that may take so much and no more. */
+export interface ScoreLimits {
+  /** What hidden states of all streams stay below, but for a single batch. */
+  readonly hiddenBytes: number;
+  /** Called when weights, or what a run leaves behind, are not needed any more. */
+  collectGarbage(): void;
+}
+
 interface ScoreOptions {
+  readonly limits?: ScoreLimits | undefined;
+  /** Told of the stages embed, read, blocks, head and figures. */
+  readonly watch?: Pick<Stopwatch, "time"> | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onStep?: (steps: number) => void;
 }
@@ -69,8 +84,7 @@ export async function scoreWindowsBy(
   options: ScoreOptions = {},
 ): Promise<void> {
   let from = 0;
-  for (const group of groupWindows(streams, engine, windows)) {
-    const batches = batchWindows(group);
+  for (const [batches] of groupBatches(streams, engine, batchWindows(windows), options)) {
     const rows = batches.flatMap(({ ids, windows: count, tokens }, batch) =>
       Array.from({ length: count * tokens }, (_, row) => ({ batch, row, target: ids[row + 1]! })).filter(
         ({ row }) => (row + 1) % tokens !== 0,
@@ -93,18 +107,36 @@ export async function scoreContinuations(
   options: ScoreOptions = {},
 ): Promise<void> {
   const { packs, rows } = packContinuations(continuations);
-  const wanted = rows.map(({ batch, row, continuation, token }) => ({
-    batch,
-    row,
-    target: continuations[continuation]!.ids[token]!,
-  }));
   const run = runStreams(streams, engine, options);
-  await scoreBatches(run, streams, engine, packs, wanted, 0, score, options);
+  let from = 0;
+  for (const [group, first] of groupBatches(streams, engine, packs, options)) {
+    const wanted = rows
+      .filter(({ batch }) => batch >= first && batch < first + group.length)
+      .map(({ batch, row, continuation, token }) => ({
+        batch: batch - first,
+        row,
+        target: continuations[continuation]!.ids[token]!,
+      }));
+    await scoreBatches(run, streams, engine, group, wanted, from, score, options);
+    from += wanted.length;
+  }
 }
 
 /** How many steps `scoreWindows` reports: a window through a block is one, through a head as many as it is larger. */
 export function scoringSteps(streams: readonly Stream[], windows: readonly Int32Array[]): number {
   return windows.length * streams.reduce((sum, { model }) => sum + model.layers.length + headSteps(model), 0);
+}
+
+/**
+ * Windows as they go through a block together, in order: the pieces that scoreWindows computes alike, to the last digit,
+ * whatever else it is given.
+ */
+export function windowBatches(windows: readonly Int32Array[]): Int32Array[][] {
+  let next = 0;
+  return batchWindows(windows).map((batch) => {
+    next += batch.windows;
+    return windows.slice(next - batch.windows, next);
+  });
 }
 
 /** What a window through a head costs, in windows through a block. */
@@ -113,18 +145,27 @@ export function headSteps({ architecture, layers }: Model): number {
   return Math.ceil((architecture.vocabularySize * architecture.hiddenSize) / block);
 }
 
-function groupWindows(streams: readonly Stream[], engine: Engine, windows: readonly Int32Array[]): Int32Array[][] {
+/**
+ * Consecutive batches whose hidden states are held at once, with the number of the first. A batch is never divided: what
+ * goes through a block together decides the last digits.
+ */
+function groupBatches(
+  streams: readonly Stream[],
+  engine: Engine,
+  batches: readonly Tokens[],
+  { limits }: ScoreOptions,
+): (readonly [Tokens[], number])[] {
   const bytes = engine.precision === "float64" ? 8 : 4;
   const columns = streams.reduce((sum, { model }) => sum + model.architecture.hiddenSize, 0);
-  const groups: Int32Array[][] = [];
+  const groups: (readonly [Tokens[], number])[] = [];
   let room = 0;
-  for (const window of windows) {
-    const need = window.length * columns * bytes;
+  for (const [i, batch] of batches.entries()) {
+    const need = batch.ids.length * columns * bytes;
     if (need > room || groups.length === 0) {
-      groups.push([]);
-      room = HIDDEN_BYTES;
+      groups.push([[], i]);
+      room = Math.min(HIDDEN_BYTES, limits?.hiddenBytes ?? HIDDEN_BYTES);
     }
-    groups.at(-1)!.push(window);
+    groups.at(-1)![0].push(batch);
     room -= need;
   }
   return groups;
@@ -139,22 +180,37 @@ function runStreams(streams: readonly Stream[], engine: Engine, options: ScoreOp
 }
 
 async function runBlocks(
-  { model, disturb }: Stream,
+  { model, disturb, states }: Stream,
   engine: Engine,
   tokens: readonly Tokens[],
-  { signal, onStep = () => {} }: ScoreOptions,
+  { limits, watch = createStopwatch(), signal, onStep = () => {} }: ScoreOptions,
 ): Promise<Batch[]> {
-  const batches = await embed(model, engine, tokens);
-  for (const layer of model.layers) {
-    const weights = await model.layerWeights(layer);
+  const known = new Map(tokens.map((one) => [one, states?.of(one)]));
+  const unknown = tokens.filter((one) => !known.get(one));
+  const batches = await watch.time("embed", () => embed(model, engine, unknown));
+  const runLayer = async (layer: Layer) => {
+    const weights = await watch.time("read", () => model.layerWeights(layer));
     const executable = await engine.compile(layer.program);
-    await propagate(executable, batches, weights, (batch) => {
+    const onBatch = (batch: Batch) => {
       throwIfAborted(signal);
-      disturb?.(batch.hidden);
+      disturb?.(batch);
+      limits?.collectGarbage();
       onStep(batch.windows);
-    });
+    };
+    await watch.time("blocks", () => propagate(executable, batches, weights, onBatch));
+  };
+  for (const layer of model.layers) {
+    await runLayer(layer);
+    limits?.collectGarbage();
   }
-  return batches;
+  for (const batch of batches) states?.keep(batch);
+  const computed = batches.values();
+  return tokens.map((one) => {
+    const hidden = known.get(one);
+    if (!hidden) return computed.next().value!;
+    onStep(one.windows * model.layers.length);
+    return { ...one, hidden };
+  });
 }
 
 /** A row whose logits are wanted, and the token that they are to predict. */
@@ -174,25 +230,25 @@ async function scoreBatches(
   score: Score,
   options: ScoreOptions,
 ): Promise<void> {
-  const { signal, onStep = () => {} } = options;
+  const { limits, watch = createStopwatch(), signal, onStep = () => {} } = options;
   const batches = await run(tokens);
-  const heads = await loadHeads(streams, engine);
+  const heads = await watch.time("read", () => loadHeads(streams, engine));
   const logitsAtOnce = Math.min(LOGITS, ALL_LOGITS / streams.length);
   const size = Math.ceil(logitsAtOnce / streams[0]!.model.architecture.vocabularySize);
   const windows = tokens.reduce((sum, batch) => sum + batch.windows, 0);
   const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / rows.length;
   const logits: FloatArray[] = [];
-  for (let from = 0; from < rows.length; from += size) {
-    const some = rows.slice(from, from + size);
+  for (let from = 0, to = 0; from < rows.length; from = to) {
+    // Never of two batches: what goes through a head together decides the last digits too.
+    for (to = from + 1; to < rows.length && to < from + size && rows[to]!.batch === rows[from]!.batch; ) to++;
+    const some = rows.slice(from, to);
     for (const [s, head] of heads.entries()) {
       throwIfAborted(signal);
-      logits[s] = await head(batches[s]!, some, logits[s]);
+      logits[s] = await watch.time("head", () => head(batches[s]!, some, logits[s]));
     }
-    score(
-      logits,
-      Int32Array.from(some, ({ target }) => target),
-      begin + from,
-    );
+    const targets = Int32Array.from(some, ({ target }) => target);
+    await watch.time("figures", async () => score(logits, targets, begin + from));
+    limits?.collectGarbage();
     onStep(steps * some.length);
   }
 }

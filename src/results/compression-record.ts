@@ -2,6 +2,7 @@ import type { CalibrationRecord } from "../calibration/calibration.js";
 import type { Target } from "../methods/method.js";
 import { targetName } from "../methods/target.js";
 import type { EnvironmentRecord } from "./environment.js";
+import type { ModelRecord } from "./model-record.js";
 
 /** pare.json: how a compressed checkpoint was made, and everything needed to make it again. */
 export interface CompressionRecord {
@@ -15,9 +16,12 @@ export interface CompressionRecord {
   readonly only: readonly string[];
   readonly skip: readonly string[];
   readonly calibration: CalibrationRecord | null;
-  /** The base model: its folder as given, and SHA-256 over config.json and the weights' files. */
-  readonly base: { readonly path: string; readonly sha256: string };
+  readonly base: ModelRecord;
   readonly environment: EnvironmentRecord;
+  /** How sparse weights are stored, where not like all others. */
+  readonly storage?: "sparse-bitmask";
+  /** After how many finished layers it was gone on with, each time that it was stopped. */
+  readonly resumedAt?: readonly number[];
   readonly result: { readonly sparsity: number; readonly sites: Readonly<Record<string, SiteResult>> };
 }
 
@@ -68,19 +72,25 @@ export function modelCard(record: CompressionRecord): string {
   const calibrated = calibration
     ? `Calibrated on ${calibration.windows} windows (${calibration.tokens} tokens) of ${calibration.source}${calibration.sampling ? `, seed ${calibration.sampling.seed}` : ""}.`
     : "No calibration data was used.";
+  const stored =
+    record.storage === "sparse-bitmask"
+      ? `They are stored in compressed-tensors' \`sparse-bitmask\` format: the other numbers, and one bit a weight. \`pare\` reads it, and
+makes it dense by \`pare compress THIS --method magnitude --sparsity 0 -o DENSE\`. Beware: \`transformers\` with compressed-tensors 0.15 or
+later does not read it and fills these weights with random numbers.`
+      : `They are stored like other numbers: the files are
+as large as the base's, and only a runtime that makes use of zeros is faster.`;
   return `---
 library_name: transformers
-tags: [pare, pruned, ${method}]
+${base.hub ? `base_model: ${base.hub.name}\n` : ""}tags: [pare, pruned, ${method}]
 ---
 
 # Pruned with ${method} to ${target}
 
-Made with pare ${environment.pare} from a base model whose SHA-256 (config.json and weights) is
+Made with pare ${environment.pare} from ${base.hub ? `${base.hub.name} at commit ${base.hub.commit}` : "a base model"} whose SHA-256 (config.json and weights) is
 \`${base.sha256}\`. ${calibrated}
 \`pare.json\` holds everything needed to make it again.
 
-Zeros are ${(100 * result.sparsity).toFixed(2)}% of the compressed weights. They are stored like other numbers: the files are
-as large as the base's, and only a runtime that makes use of zeros is faster.
+Zeros are ${(100 * result.sparsity).toFixed(2)}% of the compressed weights. ${stored}
 
 | weights | size | zeros |
 |---|---|---|

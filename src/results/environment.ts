@@ -1,4 +1,4 @@
-import { arch, availableParallelism, cpus, platform } from "node:os";
+import { arch, cpus, platform } from "node:os";
 import type { Engine } from "../engine/engine.js";
 import { version } from "../version.js";
 
@@ -8,6 +8,8 @@ export interface EnvironmentRecord {
   readonly engine: string;
   readonly engineVersion: string;
   readonly precision: string;
+  /** Not in records of versions that knew the processor alone. */
+  readonly device?: string;
   readonly node: string;
   readonly platform: string;
   readonly processor: string;
@@ -20,9 +22,10 @@ export function environmentRecord(engine: Engine): EnvironmentRecord {
     engine: engine.name,
     engineVersion: engine.version,
     precision: engine.precision,
+    device: engine.device,
     node: process.versions.node,
     platform: `${platform()} ${arch()}`,
     processor: cpus()[0]?.model.trim() ?? "unknown",
-    threads: availableParallelism(),
+    threads: engine.threads,
   };
 }

@@ -33,6 +33,18 @@ test("what was put is there, at once and when it is opened again", async () => {
   second.close();
 });
 
+test("what is only written is found when the file is opened again, and takes no memory before", async () => {
+  await write(line("a", 1));
+  const first = await openJournal(file);
+  first.write("b", [2]);
+  expect(first.get("a")).toBe(1);
+  expect(first.get("b")).toBeUndefined();
+  first.close();
+  const second = await openJournal(file);
+  expect(second.get("b")).toEqual([2]);
+  second.close();
+});
+
 test("every entry is in the file before put returns: a kill loses nothing", async () => {
   await write("");
   const journal = await openJournal(file);

@@ -11,6 +11,8 @@ export interface Journal {
   get(key: string): unknown;
   /** `value` has to come back from JSON as it is: no NaN, nothing undefined. */
   put(key: string, value: unknown): void;
+  /** As put, of what is large and will not be asked for again: a file has it, memory does not. */
+  write(key: string, value: unknown): void;
   close(): void;
 }
 
@@ -35,19 +37,22 @@ export async function openJournal(file: string | undefined): Promise<Journal> {
   });
   const handle = openSync(file, "a");
   if (isTorn) writeSync(handle, "\n");
+  const write = (key: string, value: unknown) => void writeSync(handle, `${JSON.stringify({ key, value })}\n`);
   return {
-    get: (key) => entries.get(key),
+    ...rememberIn(entries),
     put(key, value) {
       entries.set(key, value);
-      writeSync(handle, `${JSON.stringify({ key, value })}\n`);
+      write(key, value);
     },
+    write,
     close: () => closeSync(handle),
   };
 }
 
 /** A journal that is only a map. */
 export function rememberIn(entries: Map<string, unknown>): Journal {
-  return { get: (key) => entries.get(key), put: (key, value) => void entries.set(key, value), close() {} };
+  const put = (key: string, value: unknown) => void entries.set(key, value);
+  return { get: (key) => entries.get(key), put, write: put, close() {} };
 }
 
 /** Hands over every line that ends; true where the last one does not. A file that is not there has none. */

@@ -5,6 +5,7 @@ import type { TaskSummary } from "../task-evaluation/summary.js";
 import type { EvaluationRecord } from "../text-evaluation/evaluation-data.js";
 import type { SiteResult } from "./compression-record.js";
 import type { EnvironmentRecord } from "./environment.js";
+import type { ModelRecord } from "./model-record.js";
 
 /**
  * What a study's folder holds, for whoever reads it: the report, the terminal, other programs.
@@ -37,10 +38,8 @@ export interface CellLabel {
   readonly seed: number | null;
 }
 
-interface StudyModel {
+interface StudyModel extends ModelRecord {
   readonly name: string;
-  readonly path: string;
-  readonly sha256: string;
   readonly family: string;
   readonly parameters: number;
   readonly layers: number;

@@ -59,9 +59,9 @@ export async function assemble(cell: Cell, context: AssembleContext): Promise<Ce
   };
   const compression = await read<CompressionPart>(COMPRESSION);
   const text: Record<string, CellResult["text"][string]> = {};
-  for (const { name, key, record } of base.texts) {
+  for (const { name, key, noiseKey, record } of base.texts) {
     const summary = await read<TextPart>(key);
-    const noise = context.noiseFloor ? await read<NoisePart>(key, baseUnit(base)) : undefined;
+    const noise = context.noiseFloor ? await read<NoisePart>(noiseKey, baseUnit(base)) : undefined;
     text[name] = { ...summary, data: record, ...(noise ? { noiseFloor: noise } : {}) };
   }
   const tasks: TaskResults[] = [];
@@ -88,7 +88,7 @@ export async function assemble(cell: Cell, context: AssembleContext): Promise<Ce
     taskRecords: results.records,
     blocks,
     sample,
-    seconds: Object.assign({}, ...parts.map(({ seconds }) => seconds)),
+    seconds: secondsOf(parts),
   };
   await mkdir(join(directory, "cells"), { recursive: true });
   if (context.perToken) await linkTokens(cell, context);
@@ -103,13 +103,22 @@ export function cellFile(directory: string, id: string, ending: string): string 
   return join(directory, "cells", `${id}.${ending}`);
 }
 
+/** By stage, text and task; a text and a task may have one name. */
+function secondsOf(parts: readonly Part<unknown>[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { seconds } of parts) {
+    for (const [stage, value] of Object.entries(seconds)) sums[stage] = (sums[stage] ?? 0) + value;
+  }
+  return sums;
+}
+
 /** A hash of all that a cell's files are made from. */
 function wantedOf({ base, label }: Cell, { noiseFloor, perToken }: AssembleContext): string {
   const { name, texts, tasks, sample, blocks } = base;
   return journalKey(
     ASSEMBLY_VERSION,
     { ...label, model: name },
-    texts.map(({ name, key, record }) => [name, key, record]),
+    texts.map(({ name, key, noiseKey, record }) => [name, key, noiseKey, record]),
     tasks.map(({ name, key }) => [name, key]),
     sample?.windows.map(({ source, window }) => [source, window]) ?? null,
     sample?.key ?? null,

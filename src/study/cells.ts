@@ -1,6 +1,6 @@
 import { calibrationWindows } from "../calibration/calibration.js";
 import type { CompressOptions } from "../compress.js";
-import type { Engine } from "../engine/engine.js";
+import { type Engine, howComputed } from "../engine/engine.js";
 import { InputError } from "../errors.js";
 import type { Method, Target } from "../methods/method.js";
 import { findMethod, parseMethodOptions } from "../methods/registry.js";
@@ -10,7 +10,7 @@ import { targetRecord } from "../results/compression-record.js";
 import { journalKey } from "../results/journal.js";
 import type { CellLabel } from "../results/study-results.js";
 import type { CalibrationSource, StudyDefinition } from "./definition.js";
-import type { BaseModel } from "./prepare.js";
+import type { BaseModel, PrepareOptions } from "./prepare.js";
 
 /** More cells than anybody waits for. */
 const MAX_CELLS = 10_000;
@@ -42,7 +42,7 @@ export async function listCells(
   definition: StudyDefinition,
   models: readonly BaseModel[],
   engine: Engine,
-  { dataDirectory, signal }: { readonly dataDirectory?: string | undefined; readonly signal?: AbortSignal | undefined },
+  { dataDirectory, signal, onProgress }: PrepareOptions,
 ): Promise<Cell[]> {
   const targets = [
     ...definition.sparsities.map((sparsity) => parseTarget({ sparsity })),
@@ -70,7 +70,7 @@ export async function listCells(
       const key = JSON.stringify(choice);
       const known = samples.get(key);
       if (known) return known;
-      const options = calibrationOptions(choice, dataDirectory);
+      const options = { ...calibrationOptions(choice, dataDirectory), onProgress };
       const { record } = await calibrationWindows(base.model, options, signal);
       samples.set(key, record);
       return record;
@@ -87,7 +87,7 @@ export async function listCells(
             targetRecord(target),
             [...selected].sort(),
             calibration?.idsSha256 ?? null,
-            [engine.name, engine.precision],
+            howComputed(engine),
           ).slice(0, ID_LENGTH);
           if (cells.has(id)) continue;
           if (cells.size === MAX_CELLS) throw new InputError(`the study has more than ${MAX_CELLS} cells; divide it`);
@@ -97,13 +97,15 @@ export async function listCells(
             base,
             method,
             compression: {
-              model: base.model.checkpoint.directory,
+              model: base.model.checkpoint.path,
               method: method.name,
               methodOptions: options,
               ...(target.kind === "n:m" ? { pattern: targetName(target) } : { sparsity: target.sparsity }),
               only: definition.only,
               skip: definition.skip,
               engine: engine.name,
+              precision: engine.precision,
+              device: engine.device,
               ...(definition.threads === null ? {} : { threads: definition.threads }),
               ...calibrationOptions(choice, dataDirectory),
             },

@@ -1,6 +1,8 @@
 import { stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
+import type { Device, Precision } from "../engine/engine.js";
 import { InputError } from "../errors.js";
+import { DEFAULT_REVISION, parseModelFile, parseModelName } from "../hub/names.js";
 import type { StudyFile } from "./schema.js";
 
 /** A study with every short form and every default written out, and files named from where pare runs. */
@@ -29,6 +31,8 @@ export interface StudyDefinition {
   };
   readonly keep: "none" | "all";
   readonly engine: string | null;
+  readonly device: Device | null;
+  readonly precision: Precision | null;
   readonly threads: number | null;
 }
 
@@ -59,7 +63,7 @@ const FILE_ENDING = /(\.(jsonl?|txt|raw|parquet|gz))+$/;
 
 /**
  * Writes a study file out. Names of files are relative to `folder`, the study file's own; a data source is a file where
- * there is one of that name. Throws InputError where two sources or models have one name.
+ * there is one of that name, and a model its folder where there is one, else `org/name` of the hub. Throws InputError where two sources or models have one name.
  */
 export async function defineStudy(file: StudyFile, fileName: string, folder: string): Promise<StudyDefinition> {
   const local = (path: string) => (resolve(path) === path ? path : join(folder, path));
@@ -70,10 +74,17 @@ export async function defineStudy(file: StudyFile, fileName: string, folder: str
   const { limit = null, few_shot: fewShot = null, max_new_tokens: maxNewTokens = null } = file;
   const definition: StudyDefinition = {
     name: file.name ?? fileName,
-    models: file.models.map((entry) => {
-      const { path, name } = typeof entry === "string" ? { path: entry, name: undefined } : entry;
-      return { name: name ?? lastName(resolve(local(path))), path: local(path) };
-    }),
+    models: await Promise.all(
+      file.models.map(async (entry) => {
+        const { path, name } = typeof entry === "string" ? { path: entry, name: undefined } : entry;
+        const isThere = (await stat(local(path)).catch(() => undefined)) !== undefined;
+        const onHub = isThere ? undefined : parseModelName(path);
+        if (!isThere && parseModelFile(path)) return { name: name ?? lastName(path), path };
+        if (!onHub) return { name: name ?? lastName(resolve(local(path))), path: local(path) };
+        const revision = onHub.revision === DEFAULT_REVISION ? "" : `-${onHub.revision.replaceAll("/", "-")}`;
+        return { name: name ?? lastName(onHub.name + revision), path };
+      }),
+    ),
     methods: file.methods.map((entry) =>
       typeof entry === "string" ? { name: entry, options: {} } : { name: entry.name, options: entry.options ?? {} },
     ),
@@ -127,6 +138,8 @@ export async function defineStudy(file: StudyFile, fileName: string, folder: str
     },
     keep: file.keep,
     engine: file.engine ?? null,
+    device: file.device ?? null,
+    precision: file.precision ?? null,
     threads: file.threads ?? null,
   };
   checkNames("models", definition.models);

@@ -94,7 +94,12 @@ describe("refused with file, line and key", () => {
     ["nothing to measure", { 5: "", 6: "", 7: "" }, [], "data: is missing, and so is tasks"],
     ["no models", { 1: "" }, [], "models: is missing"],
     ["an empty list", { 1: "models: []" }, [], "line 1: models: needs at least one entry"],
-    ["a number for a name", { 1: "models: [5]" }, [], "line 1: models[0]: must be a folder, or {path, name}"],
+    [
+      "a number for a name",
+      { 1: "models: [5]" },
+      [],
+      "line 1: models[0]: must be a folder or org/name, or {path, name}",
+    ],
     ["blocks without text", { 5: "" }, ["blocks: true"], "line 8: blocks: measures on the first data source"],
     ["a wrong choice", {}, ["keep: some"], 'line 8: keep: "some" is not one of none, all'],
     [

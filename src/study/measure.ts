@@ -1,7 +1,7 @@
-import { rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { openCheckpoint } from "../checkpoint/open.js";
+import { isUnfinished } from "../checkpoint/unfinished.js";
 import { type CompressResult, compress } from "../compress.js";
 import type { Engine } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
@@ -116,11 +116,11 @@ export async function measureBase(base: BaseModel, context: MeasureContext): Pro
   const { store, engine, signal, onProgress } = context;
   const unit = baseUnit(base);
   if (context.noiseFloor) {
-    for (const { key, windows } of base.texts) {
+    for (const { noiseKey: key, windows } of base.texts) {
       if (await store.has(unit, key)) continue;
       const watch = createStopwatch();
       const run: TextRun = { engine, windows, options: { ...aborting(signal), onProgress }, watch };
-      await writePart(store, unit, key, await measureNoiseFloor(run, base.model), watch.seconds);
+      await writePart(store, unit, key, await measureNoiseFloor(run, base), watch.seconds);
     }
   }
   for (const task of base.tasks) {
@@ -128,8 +128,7 @@ export async function measureBase(base: BaseModel, context: MeasureContext): Pro
     throwIfAborted(signal);
     const watch = createStopwatch();
     const entries = new Map<string, unknown>();
-    const model = { model: base.model, sha256: base.sha256 };
-    const run = { engine, model, base: undefined, journal: rememberIn(entries), signal, onProgress };
+    const run = { engine, model: base, base: undefined, journal: rememberIn(entries), signal, onProgress };
     await watch.time(task.name, () => runTasks(run, task.prepared, task.options));
     const answers: AnswersPart = [...entries];
     await writePart(store, unit, task.key, answers, watch.seconds);
@@ -152,14 +151,14 @@ export async function measureCell(cell: Cell, place: Place, context: MeasureCont
         onProgress: prefixed(onProgress, name),
         ...(context.perToken ? { perToken: await store.path(id, tokensFile(key)) } : {}),
       };
-      const summary = await compareModels({ engine, windows, options, watch }, base.model, model, base.tokenizer);
+      const summary = await compareModels({ engine, windows, options, watch }, base, model, base.tokenizer);
       await writePart(store, id, key, summary satisfies TextPart, { [name]: total(watch.seconds) });
     }
     for (const task of missing.tasks) {
       throwIfAborted(signal);
       const watch = createStopwatch();
       const journal = await journalOf(base, task, store);
-      const contestants = { model: { model, sha256 }, base: { model: base.model, sha256: base.sha256 } };
+      const contestants = { model: { model, sha256 }, base };
       const run = { engine, ...contestants, journal, signal, onProgress: prefixed(onProgress, task.name) };
       const results = await watch.time(task.name, () => runTasks(run, task.prepared, task.options));
       await writePart(store, id, task.key, results satisfies TaskPart, watch.seconds);
@@ -196,8 +195,10 @@ async function provideCheckpoint(cell: Cell, directory: string, context: Measure
   const { store, signal, onProgress } = context;
   const known = await store.read<Part<CompressionPart>>(cell.id, COMPRESSION);
   if (known && (await hashOf(directory, signal)) === known.value.sha256) return known.value.sha256;
-  // The cell's lock is ours: whatever lies there was left by a process that is gone, on another machine perhaps.
-  for (const path of [directory, `${directory}.partial`, `${directory}.partial.lock`]) {
+  // The cell's lock is ours: whatever lies there was left by a process that is gone, on another machine perhaps. Finished
+  // layers are gone on with.
+  const partial = `${directory}.partial`;
+  for (const path of [directory, `${partial}.lock`, ...((await isUnfinished(partial)) ? [] : [partial])]) {
     await rm(path, { recursive: true, force: true });
   }
   const result = await compress({ ...cell.compression, output: directory, ...aborting(signal), onProgress });
@@ -208,7 +209,7 @@ async function provideCheckpoint(cell: Cell, directory: string, context: Measure
       sites: result.sites,
       calibration: result.calibration,
       sha256: await checkpoint.hash(signal),
-      bytes: await weightBytes(checkpoint),
+      bytes: checkpoint.bytes,
       environment: environmentRecord(context.engine),
     };
     if (known?.value.sha256 === value.sha256) return value.sha256;
@@ -233,11 +234,6 @@ async function hashOf(directory: string, signal: AbortSignal | undefined): Promi
   } finally {
     await checkpoint.close();
   }
-}
-
-async function weightBytes({ directory, shards }: Checkpoint): Promise<number> {
-  const sizes = await Promise.all(shards.map((shard) => stat(join(directory, shard))));
-  return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** A journal that knows what the base answered; the rest it only remembers. */

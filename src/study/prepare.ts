@@ -1,11 +1,13 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { openCheckpoint } from "../checkpoint/open.js";
 import { sha256OfIds } from "../data/windows.js";
-import type { Engine } from "../engine/engine.js";
+import { type Engine, howComputed } from "../engine/engine.js";
 import { InputError } from "../errors.js";
+import { resolveModel } from "../hub/model.js";
+import { availableMemory } from "../memory/available.js";
+import { createFinalStates, type FinalStates } from "../model/final-states.js";
 import { type Model, openModel } from "../model/model.js";
+import type { OnProgress } from "../progress.js";
 import { journalKey } from "../results/journal.js";
 import type { TaskOptions } from "../task-evaluation/options.js";
 import { type PreparedTasks, prepareTasks } from "../task-evaluation/prepare.js";
@@ -15,14 +17,20 @@ import type { StudyDefinition } from "./definition.js";
 
 /** Raised whenever a measurement of the same models on the same data gives other figures. */
 const MEASUREMENT_VERSION = 1;
+/** The same of noise floors alone. */
+const NOISE_VERSION = 2;
 /** Tokens that are kept for reading, over all sources. */
 const SAMPLE_TOKENS = 256;
+/** Of the memory that is free, for the base models' states. */
+const STATES_SHARE = 1 / 4;
 
 /** A base model with all that its cells are measured on. */
 export interface BaseModel {
   readonly name: string;
   readonly model: Model;
   readonly sha256: string;
+  /** What the model makes of the cells' windows: read once, not again for every cell. */
+  readonly states: FinalStates;
   readonly parameters: number;
   /** Of the weights' files. */
   readonly bytes: number;
@@ -40,6 +48,8 @@ export interface PreparedText {
   readonly windows: readonly Int32Array[];
   readonly record: EvaluationRecord;
   readonly key: string;
+  /** Of the noise floor, which is the base's alone. */
+  readonly noiseKey: string;
 }
 
 export interface PreparedTask {
@@ -55,9 +65,10 @@ interface SampleText {
   readonly ids: Int32Array;
 }
 
-interface PrepareOptions {
+export interface PrepareOptions {
   readonly dataDirectory?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /**
@@ -72,7 +83,7 @@ export async function prepareModels(
 ): Promise<BaseModel[]> {
   const models: BaseModel[] = [];
   for (const { name, path } of definition.models) {
-    const checkpoint = await openCheckpoint(path);
+    const checkpoint = await openCheckpoint(await resolveModel(path, options));
     opened.push(checkpoint);
     models.push(await prepareModel(name, checkpoint, definition, engine, options));
   }
@@ -89,11 +100,10 @@ async function prepareModel(
   const model = openModel(checkpoint);
   let loading: Promise<Tokenizer | undefined> | undefined;
   const tokenizer = () => {
-    loading ??= loadTokenizer(checkpoint.directory);
+    loading ??= loadTokenizer(checkpoint.path);
     return loading;
   };
-  const keyOf = (...parts: unknown[]) =>
-    journalKey(MEASUREMENT_VERSION, engine.name, engine.precision, ...parts).slice(0, 32);
+  const keyOf = (...parts: unknown[]) => journalKey(MEASUREMENT_VERSION, ...howComputed(engine), ...parts).slice(0, 32);
   const texts: PreparedText[] = [];
   for (const source of definition.data) {
     const { windows, record } = await evaluationData(
@@ -102,25 +112,27 @@ async function prepareModel(
         ...(source.sequenceLength === null ? {} : { sequenceLength: source.sequenceLength }),
         ...(source.windows === null ? {} : { windows: source.windows }),
         ...(options.dataDirectory === undefined ? {} : { dataDirectory: options.dataDirectory }),
+        onProgress: options.onProgress,
       },
       tokenizer,
       model.architecture,
       options.signal,
     );
-    texts.push({ name: source.name, windows, record, key: keyOf("text", record.idsSha256) });
+    const keys = { key: keyOf("text", record.idsSha256), noiseKey: keyOf("noise", NOISE_VERSION, record.idsSha256) };
+    texts.push({ name: source.name, windows, record, ...keys });
   }
   const sample = definition.sample ? sampleTexts(texts) : [];
   const first = texts[0];
-  const sizes = await Promise.all(checkpoint.shards.map((shard) => stat(join(checkpoint.directory, shard))));
   return {
     name,
     model,
     sha256: await checkpoint.hash(options.signal),
+    states: createFinalStates((availableMemory() * STATES_SHARE) / definition.models.length),
     parameters: [...checkpoint.tensors.values()].reduce(
       (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
       0,
     ),
-    bytes: sizes.reduce((sum, { size }) => sum + size, 0),
+    bytes: checkpoint.bytes,
     tokenizer,
     texts,
     tasks: await prepareEveryTask(model, tokenizer, definition, keyOf, options),
@@ -138,12 +150,12 @@ async function prepareEveryTask(
   loading: () => Promise<Tokenizer | undefined>,
   definition: StudyDefinition,
   keyOf: (...parts: unknown[]) => string,
-  { dataDirectory, signal }: PrepareOptions,
+  { dataDirectory, signal, onProgress }: PrepareOptions,
 ): Promise<PreparedTask[]> {
   if (definition.tasks.length === 0) return [];
   const tokenizer = await loading();
   if (!tokenizer) {
-    throw new InputError(`${model.checkpoint.directory}: tasks need a tokenizer, and there is no tokenizer.json`);
+    throw new InputError(`${model.checkpoint.path}: tasks need a tokenizer, and there is no tokenizer.json`);
   }
   const tasks: PreparedTask[] = [];
   for (const { task, limit, fewShot, maxNewTokens } of definition.tasks) {
@@ -161,6 +173,7 @@ async function prepareEveryTask(
         tasks: [task],
         ...(dataDirectory === undefined ? {} : { dataDirectory }),
         ...(signal === undefined ? {} : { signal }),
+        onProgress,
       },
     );
     const [one] = prepared.tasks;

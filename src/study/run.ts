@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { takeLock } from "../checkpoint/lock.js";
 import type { Engine } from "../engine/engine.js";
 import { createEngine } from "../engine/registry.js";
 import { AbortError, InputError, throwIfAborted } from "../errors.js";
@@ -9,6 +10,7 @@ import { isFile, replaceFile } from "../files.js";
 import type { OnProgress } from "../progress.js";
 import { environmentRecord } from "../results/environment.js";
 import { withFigures } from "../results/model-index.js";
+import { modelRecord } from "../results/model-record.js";
 import { readStudy, type StudyResults } from "../results/study-folder.js";
 import { type CellResult, type FailedCell, STUDY_SCHEMA, type StudyRecord } from "../results/study-results.js";
 import { summaryCsv } from "../results/summary-csv.js";
@@ -17,7 +19,6 @@ import { type AssembleContext, assemble, cellFile, isAssembled } from "./assembl
 import { type Cell, cellName, listCells } from "./cells.js";
 import type { StudyDefinition } from "./definition.js";
 import { loadStudy, type StudyOverrides } from "./load.js";
-import { takeLock } from "./lock.js";
 import {
   anythingIn,
   baseUnit,
@@ -93,19 +94,22 @@ export async function openStudy(options: StudyOptions): Promise<OpenStudy> {
   const shard = parseShard(options.shard);
   const definition = await loadStudy(options.study, options.overrides, signal);
   const output = options.output ?? definition.name;
-  const engine = createEngine(
-    definition.engine ?? undefined,
-    definition.threads === null ? {} : { threads: definition.threads },
-  );
+  const { precision, threads, device } = definition;
+  const engine = createEngine(definition.engine ?? undefined, {
+    ...(precision === null ? {} : { precision }),
+    ...(device === null ? {} : { device }),
+    ...(threads === null ? {} : { threads }),
+  });
   const opened: Checkpoint[] = [];
   const close = async () => {
     await engine.dispose();
     for (const checkpoint of opened) await checkpoint.close();
   };
   try {
+    await engine.check?.();
     onProgress({ kind: "start", what: "reading models and data", total: definition.models.length });
-    const models = await prepareModels(definition, engine, opened, { dataDirectory, signal });
-    const cells = await listCells(definition, models, engine, { dataDirectory, signal });
+    const models = await prepareModels(definition, engine, opened, { dataDirectory, signal, onProgress });
+    const cells = await listCells(definition, models, engine, { dataDirectory, signal, onProgress });
     const own = cells.filter((_, i) => i % shard.of === shard.index);
     return { definition, output, engine, models, cells, own, close };
   } catch (error) {
@@ -148,8 +152,7 @@ async function writeRecord({ definition, output, engine, models, cells }: OpenSt
     environment: environmentRecord(engine),
     models: models.map(({ name, model, sha256, parameters }) => ({
       name,
-      path: model.checkpoint.directory,
-      sha256,
+      ...modelRecord(model.checkpoint.path, sha256),
       family: model.family,
       parameters,
       layers: model.layers.length,

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { devices } from "../engine/engine.js";
 import { methods } from "../methods/registry.js";
 
 /** Entries of one list; the grid's own limit is MAX_CELLS. */
@@ -24,7 +25,7 @@ const listOf = <T extends z.ZodType>(entry: T) => z.array(entry).min(1, "needs a
 
 const model = z.union(
   [line, z.strictObject({ path: line, name: name.optional() })],
-  "must be a folder, or {path, name}",
+  "must be a folder or org/name, or {path, name}",
 );
 
 const calibration = z.union(
@@ -91,7 +92,9 @@ const pattern = z.string().regex(/^\d+:\d+$/, "must be n:m, such as 2:4");
 /** A study file, with what it leaves out filled in. */
 export const studySchema = z.strictObject({
   name: name.optional().describe("Name of the study; the file's name where left out"),
-  models: listOf(model).describe("Base models: folders with config.json and safetensors files"),
+  models: listOf(model).describe(
+    "Base models: folders with config.json and safetensors files, or org/name[@revision] of the Hugging Face hub",
+  ),
   methods: listOf(method).describe("Compression methods: pare list methods"),
   sparsities: z.array(share).max(MAX_LIST).default([]).describe("Shares of zeros, 0 to below 1"),
   patterns: z.array(pattern).max(MAX_LIST).default([]).describe("n:m, n zeros of every m consecutive inputs"),
@@ -131,7 +134,12 @@ export const studySchema = z.strictObject({
     .optional()
     .describe("What a compressed model may cost: the report names the best within it"),
   keep: z.enum(["none", "all"]).default("none").describe("Compressed checkpoints: dropped when measured, or kept"),
-  engine: line.optional().describe("pare list engines"),
+  engine: line.optional().describe("pare list engines; auto where left out"),
+  device: z.enum(devices).optional().describe("What the engine onnxruntime computes on; cpu where left out"),
+  precision: z
+    .enum(["float32", "bfloat16", "float64"])
+    .optional()
+    .describe("Of matrix products; the engine's own where left out"),
   threads: z.int().min(1).max(4096).optional(),
 });
 

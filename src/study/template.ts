@@ -7,7 +7,7 @@ export function studyTemplate(schema: string): string {
 #   pare study FILE              does it; the same command goes on where it was stopped
 # Files are named from where this file lies. What is commented out shows the default, or what else there is.
 
-# Base models: folders with config.json and safetensors files.
+# Base models: folders with config.json and safetensors files, or org/name[@revision] of the Hugging Face hub.
 models:
   - ./SmolLM2-135M-Instruct
   # - { path: ./models/Llama-2-7b-hf, name: llama-2-7b }

@@ -1,10 +1,11 @@
 import { z } from "zod";
-import type { Engine } from "../engine/engine.js";
+import { type Engine, howComputed } from "../engine/engine.js";
 import { endTokens } from "../generation/end-tokens.js";
 import { type Generated, generate, type Prompt } from "../generation/generate.js";
 import type { Sampling } from "../generation/sampling.js";
 import type { WeightStore } from "../generation/weights.js";
 import type { Model } from "../model/model.js";
+import type { Stream } from "../model/score.js";
 import { type Journal, journalKey } from "../results/journal.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
@@ -18,8 +19,7 @@ export interface AnswerOptions {
 }
 
 /** A model, and the hash by which the journal knows it. */
-export interface Contestant {
-  readonly model: Model;
+export interface Contestant extends Stream {
   readonly sha256: string;
 }
 
@@ -41,7 +41,7 @@ export async function answers(
   { tokenizer, sampling, onAnswers, ...rest }: AnswerOptions,
 ): Promise<Generated[]> {
   const endIds = await endTokens(model, tokenizer);
-  const how = [engine.name, engine.precision, sampling ?? "greedy", [...endIds]];
+  const how = [...howComputed(engine), sampling ?? "greedy", [...endIds]];
   // A sampled answer depends on the prompt's number too: it has random numbers of its own.
   const keys = prompts.map(({ ids, maxNewTokens, stopStrings = [] }, index) =>
     journalKey("answer", sha256, how, [...ids], maxNewTokens, stopStrings, sampling ? index : 0),

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { Engine } from "../engine/engine.js";
+import { type Engine, howComputed } from "../engine/engine.js";
 import { comparePositions, lossFigures, lossOfPositions, positionFigures } from "../metrics/distribution.js";
-import { type Stream, scoreContinuations } from "../model/score.js";
+import { type ScoreLimits, type Stream, scoreContinuations } from "../model/score.js";
 import { type Journal, journalKey } from "../results/journal.js";
 import type { Contestant } from "./answers.js";
 import type { Continuation } from "./encode.js";
@@ -35,6 +35,7 @@ function figuresSchema(tokens: number, compared: boolean): z.ZodType<Continuatio
 const GROUP_TOKENS = 2 ** 14;
 
 interface ContinuationOptions {
+  readonly limits?: ScoreLimits | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onContinuations: (continuations: number) => void;
 }
@@ -48,9 +49,9 @@ export async function continuationFigures(
   engine: Engine,
   continuations: readonly Continuation[],
   journal: Journal,
-  { signal, onContinuations }: ContinuationOptions,
+  { limits, signal, onContinuations }: ContinuationOptions,
 ): Promise<ContinuationFigures[]> {
-  const how = [model.sha256, base?.sha256 ?? null, engine.name, engine.precision];
+  const how = [model.sha256, base?.sha256 ?? null, ...howComputed(engine)];
   const keys = continuations.map(({ ids, from }) => journalKey("continuation", how, ids, from));
   const entries = new Map(continuations.map((continuation, i) => [keys[i]!, continuation]));
   const known = new Map<string, ContinuationFigures>();
@@ -63,7 +64,7 @@ export async function continuationFigures(
   // run that goes on ends in the very figures of one that was never stopped.
   for (const group of groups([...entries])) {
     if (group.some(([key]) => !known.has(key))) {
-      const figures = await scoreGroup(model, base, engine, group, signal);
+      const figures = await scoreGroup(model, base, engine, group, { limits, signal });
       for (const [i, [key]] of group.entries()) {
         if (known.has(key)) continue;
         journal.put(key, figures[i]!);
@@ -104,14 +105,14 @@ async function scoreGroup(
   base: Contestant | undefined,
   engine: Engine,
   group: readonly Entry[],
-  signal: AbortSignal | undefined,
+  options: Omit<ContinuationOptions, "onContinuations">,
 ): Promise<ContinuationFigures[]> {
   const continuations = group.map(([, continuation]) => continuation);
   const tokens = continuations.reduce((sum, { ids, from }) => sum + ids.length - from, 0);
   const { vocabularySize } = model.model.architecture;
   const alone = lossFigures(base ? 0 : tokens);
   const compared = positionFigures(base ? tokens : 0);
-  const streams: Stream[] = [...(base ? [{ model: base.model }] : []), { model: model.model }];
+  const streams: Stream[] = base ? [base, model] : [model];
   await scoreContinuations(
     streams,
     engine,
@@ -120,7 +121,7 @@ async function scoreGroup(
       if (second) comparePositions(first!, second, vocabularySize, targets, compared, from);
       else lossOfPositions(first!, vocabularySize, targets, alone, from);
     },
-    { signal },
+    options,
   );
   let begin = 0;
   return continuations.map(({ ids, from }) => {

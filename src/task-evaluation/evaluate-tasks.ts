@@ -2,6 +2,8 @@ import type { Engine } from "../engine/engine.js";
 import type { Prompt } from "../generation/generate.js";
 import type { Sampling } from "../generation/sampling.js";
 import { createWeightStore } from "../generation/weights.js";
+import { availableMemory } from "../memory/available.js";
+import type { EvaluationLimits } from "../memory/evaluation.js";
 import { countSteps, type OnProgress } from "../progress.js";
 import type { Journal } from "../results/journal.js";
 import type { TaskItems } from "../tasks/items.js";
@@ -11,7 +13,6 @@ import { answers, type Contestant } from "./answers.js";
 import { type ContinuationFigures, continuationFigures } from "./continuations.js";
 import type { Continuation } from "./encode.js";
 import { chosenAnswer, generatedAnswer, type ItemResult, itemResult } from "./item-results.js";
-import { availableMemory } from "./memory.js";
 import { samplingOf, type TaskOptions } from "./options.js";
 import type { EncodedTask, PreparedTasks } from "./prepare.js";
 import { summariseTasks, type TaskFigures, type TaskSummary } from "./summary.js";
@@ -51,6 +52,8 @@ export interface TaskRun {
   readonly model: Contestant;
   readonly base: Contestant | undefined;
   readonly journal: Journal;
+  /** For a process that may take so much memory and no more. */
+  readonly limits?: EvaluationLimits | undefined;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress;
 }
@@ -68,7 +71,7 @@ export async function runTasks(
 ): Promise<TaskResults> {
   const { base, model } = run;
   const sampling = samplingOf(options);
-  const memory = options.memory ?? availableMemory() / 2;
+  const memory = run.limits?.generationBytes ?? availableMemory() / 2;
   const howToAnswer = {
     tokenizer,
     sampling,
@@ -80,7 +83,7 @@ export async function runTasks(
   const prompts = generating.map((one) => promptsOf(one, options));
   const generateAll = async (side: Contestant, name: string): Promise<Awaited<ReturnType<typeof answers>>[]> => {
     const onAnswers = countSteps(run.onProgress, `generate (${name})`, prompts.flat().length);
-    const weights = createWeightStore(side.model, memory / 2); // gone before the other model's are read
+    const weights = createWeightStore(side.model, memory / 2, run.limits?.collectGarbage); // gone before the other model's are read
     const results = [];
     for (const some of prompts) {
       results.push(await answers(side, weights, run.engine, some, run.journal, { ...howToAnswer, onAnswers }));
@@ -101,6 +104,7 @@ export async function runTasks(
   });
   const all = wanted.flatMap(({ targets, own }) => [...targets.flat(), ...own]);
   const scored = await continuationFigures(model, base, run.engine, all, run.journal, {
+    limits: run.limits,
     signal: run.signal,
     onContinuations: countSteps(run.onProgress, "score", all.length),
   });

@@ -9,7 +9,7 @@ export interface TaskOptions {
   readonly fewShot?: number;
   /** Of few-shot examples, sampling, bootstrap and permutations: 0 where not given. */
   readonly seed?: number;
-  /** Whether prompts go through the model's chat template. `auto`: for tasks that generate, where the model has one. */
+  /** Whether prompts go through the model's chat template. `auto`: for tasks that ask (generate, and no mere completion), where the model has one. */
   readonly chat?: "auto" | "on" | "off";
   /** The chat's system message. */
   readonly systemPrompt?: string;
@@ -17,8 +17,6 @@ export interface TaskOptions {
   readonly maxNewTokens?: number;
   /** Prompts that are continued at once: 16 where not given. */
   readonly batch?: number;
-  /** Bytes for weights, keys and values of generation: half of what is free where not given. */
-  readonly memory?: number;
   /** Sampling in place of greedy generation. */
   readonly temperature?: number;
   readonly topK?: number;
@@ -43,7 +41,6 @@ const FLAGS = {
   systemPrompt: "--system-prompt",
   maxNewTokens: "--max-new-tokens",
   batch: "--batch",
-  memory: "--memory",
   temperature: "--temperature",
   topK: "--top-k",
   topP: "--top-p",

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.js";
 import type { Model } from "../model/model.js";
+import type { OnProgress } from "../progress.js";
 import { type LoadItemsOptions, loadItems, type TaskItems } from "../tasks/items.js";
 import { loadTask } from "../tasks/load.js";
 import type { Task } from "../tasks/task.js";
@@ -43,11 +44,12 @@ interface PrepareOptions extends TaskOptions {
   readonly tasks: readonly string[];
   readonly dataDirectory?: string;
   readonly signal?: AbortSignal;
+  readonly onProgress?: OnProgress | undefined;
 }
 
 /** Reads the tasks and their items, before anything is computed: every mistake in them shows first. Throws InputError. */
 export async function prepareTasks(models: TaskModels, options: PrepareOptions): Promise<PreparedTasks> {
-  const { directory } = (models.base ?? models.model).checkpoint;
+  const { path: directory } = (models.base ?? models.model).checkpoint;
   const template = options.chat === "off" ? undefined : await loadChatTemplate(directory);
   if (options.chat === "on" && !template) {
     throw new InputError(`--chat on: ${directory} has no chat template (chat_template.jinja or tokenizer_config.json)`);
@@ -74,7 +76,7 @@ function maxTokensOf({ model, base }: Pick<TaskModels, "model" | "base">): numbe
 
 async function prepareTask(
   { model, base, tokenizer }: TaskModels,
-  { limit, fewShot, seed, chat: mode, systemPrompt, maxNewTokens, dataDirectory, signal }: PrepareOptions,
+  { limit, fewShot, seed, chat: mode, systemPrompt, maxNewTokens, dataDirectory, signal, onProgress }: PrepareOptions,
   task: Task,
   template: ChatTemplate | undefined,
 ): Promise<EncodedTask> {
@@ -87,9 +89,10 @@ async function prepareTask(
         "together; give a smaller --max-new-tokens",
     );
   }
-  const loadOptions: LoadItemsOptions = { dataDirectory, limit, fewShot, seed, signal };
+  const loadOptions: LoadItemsOptions = { dataDirectory, limit, fewShot, seed, signal, onProgress };
   const loaded = await loadItems(task, loadOptions);
-  const chat = template !== undefined && (mode === "on" || task.kind === "generate");
+  const asks = task.kind === "generate" && !task.completion;
+  const chat = template !== undefined && (mode === "on" || asks);
   const encoder = createEncoder({
     tokenizer,
     template: chat ? template : undefined,

@@ -3,19 +3,16 @@ import type { SourceFile } from "../data/source.js";
 import { InputError, throwIfAborted } from "../errors.js";
 import { createMersenneTwister } from "../random/mersenne.js";
 import { compileExample, compileQuestions, type Question } from "./questions.js";
-import { type Row, type Rows, readRows } from "./rows.js";
+import { type Row, type Rows, type RowsOptions, readRows } from "./rows.js";
 import type { Item, Task } from "./task.js";
 
-export interface LoadItemsOptions {
-  /** Where the data of built-in tasks lie. */
-  readonly dataDirectory?: string | undefined;
+export interface LoadItemsOptions extends RowsOptions {
   /** Only the first so many items. */
   readonly limit?: number | undefined;
   /** Examples in front of a prompt; what the task says where not given. */
   readonly fewShot?: number | undefined;
   /** Of the examples; what the task says where not given. */
   readonly seed?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface TaskItems {
@@ -36,14 +33,14 @@ const BATCH = 256;
  * file, line and key for data that do not fit the task, and where there is no item at all.
  */
 export async function loadItems(task: Task, options: LoadItemsOptions = {}): Promise<TaskItems> {
-  const { dataDirectory, limit = Number.POSITIVE_INFINITY, signal } = options;
+  const { limit = Number.POSITIVE_INFINITY, signal } = options;
   const { count: fewShot, seed } = {
     count: options.fewShot ?? task.few_shot.count,
     seed: options.seed ?? task.few_shot.seed,
   };
   const question = compileQuestions(task);
-  const rows = await readRows(task, "test", dataDirectory, signal);
-  const pool = fewShot > 0 && task.data.few_shot ? await readRows(task, "few_shot", dataDirectory, signal) : rows;
+  const rows = await readRows(task, "test", options);
+  const pool = fewShot > 0 && task.data.few_shot ? await readRows(task, "few_shot", options) : rows;
   const draw = createDraw(task, pool, question, fewShot, seed);
 
   const items: Item[] = [];

@@ -4,6 +4,9 @@ import { fileURLToPath } from "node:url";
 import { type DataRecord, readRecords } from "../data/records.js";
 import type { SourceFile } from "../data/source.js";
 import { InputError } from "../errors.js";
+import { resolveDataFile } from "../hub/data-file.js";
+import { DATASET_PREFIX } from "../hub/names.js";
+import type { OnProgress } from "../progress.js";
 import { compileTemplate } from "../text/template.js";
 import type { Candidate } from "./schema.js";
 import type { Task } from "./task.js";
@@ -26,23 +29,26 @@ export interface Rows {
   at(index: number): Row | undefined;
 }
 
+export interface RowsOptions {
+  /** Where the data of built-in tasks lie. */
+  readonly dataDirectory?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Of downloads. */
+  readonly onProgress?: OnProgress | undefined;
+}
+
 /**
  * Reads a task's test data, or the data of its few-shot examples. Throws InputError where no candidate is there, saying
  * which file to put where.
  */
-export async function readRows(
-  task: Task,
-  split: "test" | "few_shot",
-  dataDirectory: string | undefined,
-  signal: AbortSignal | undefined,
-): Promise<Rows> {
+export async function readRows(task: Task, split: "test" | "few_shot", options: RowsOptions): Promise<Rows> {
   const candidates = task.data[split] ?? task.data.test;
-  const { candidate, path } = await findCandidate(task, split, candidates, dataDirectory);
-  const { records, file } = await readRecords(path, signal);
+  const { candidate, path, address = path } = await findCandidate(task, split, candidates, options);
+  const { records, file } = await readRecords(path, options.signal);
   const fieldsOf = compileFields(task, split, candidate);
   const isTaken = compileCondition(task);
   return {
-    file,
+    file: { ...file, path: address },
     length: records.length,
     at(index) {
       const { record: raw, place: inFile } = records[index] as DataRecord;
@@ -69,10 +75,13 @@ async function findCandidate(
   task: Task,
   split: "test" | "few_shot",
   candidates: readonly Candidate[],
-  dataDirectory: string | undefined,
-): Promise<{ candidate: Candidate; path: string }> {
-  const folder = task.folder ?? dataDirectory;
+  options: RowsOptions,
+): Promise<{ candidate: Candidate; path: string; address?: string }> {
+  const folder = task.folder ?? options.dataDirectory;
   for (const candidate of candidates) {
+    if ("file" in candidate && candidate.file.startsWith(DATASET_PREFIX)) {
+      return { candidate, ...(await resolveDataFile(candidate.file, options)) };
+    }
     const path = pathOf(candidate, folder);
     if (path !== undefined && (await stat(path).catch(() => undefined))?.isFile()) return { candidate, path };
   }

@@ -20,7 +20,7 @@ const line = text.regex(/^[^\n\r]*$/, "must be one line");
 const value = z.union([text, z.array(text).min(1).max(MAX_LIST)], "must be a template or a list of templates");
 export type Value = z.infer<typeof value>;
 
-/** One place where the data may lie; the first candidate that is there is taken. */
+/** One place where the data may lie, `hf://datasets/org/name[@revision]/path` on the hub say; the first that is there is taken. */
 const candidate = z.union(
   [
     line.transform((file) => ({ file })),
@@ -70,6 +70,8 @@ const generate = z.strictObject({
   ...prompts,
   kind: z.literal("generate"),
   target: value,
+  /** The prompt is a text to go on with, no question: not put into a chat template unless that is asked for. */
+  completion: z.boolean().default(false),
   answer: z.enum(ANSWERS).default("whole"),
   stop: z.array(text).max(MAX_LIST).default([]),
   max_new_tokens: z.int().min(1).max(MAX_NEW_TOKENS),

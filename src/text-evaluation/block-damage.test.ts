@@ -51,7 +51,7 @@ test("a block alone in the base is what a model with that one block compressed i
   expect(damage.map(({ layer }) => layer)).toEqual([0, 1, 2, 3, 4]);
   for (const layer of [0, 2, 4]) {
     const one = await pruned(`layer${layer}`, [`model.layers.${layer}`]);
-    const { jsd } = await compareModels(run(), dense, one, async () => undefined);
+    const { jsd } = await compareModels(run(), { model: dense }, one, async () => undefined);
     expect(damage[layer]!.jsd.mean).toBeCloseTo(jsd.mean!, 14);
     expect(damage[layer]!.jsd.standardError).toBeCloseTo(jsd.standardError!, 14);
   }
@@ -70,7 +70,7 @@ test("read together: each window's tokens, what both found likeliest, and their 
   expect(read.map((tokens) => tokens.map(({ text }) => text))).toEqual(
     windows.map((ids) => Array.from(ids, (id) => `<${id}>`)),
   );
-  const { jsd, sameTop1 } = await compareModels(run(), dense, sparse, async () => undefined);
+  const { jsd, sameTop1 } = await compareModels(run(), { model: dense }, sparse, async () => undefined);
   const predicted = read.flatMap((tokens) => tokens.slice(1));
   const mean = predicted.reduce((sum, token) => sum + token.jsd!, 0) / predicted.length;
   expect(mean).toBeCloseTo(jsd.mean!, 3);

@@ -1,6 +1,8 @@
+import { sha256OfIds } from "../data/windows.js";
 import type { Engine } from "../engine/engine.js";
 import {
   comparePositions,
+  type LossFigures,
   lossFigures,
   lossOfPositions,
   type PositionFigures,
@@ -13,13 +15,22 @@ import {
   summariseDivergence,
   summariseLoss,
 } from "../metrics/summary.js";
+import type { Batch } from "../model/batches.js";
 import type { Model } from "../model/model.js";
-import { type Stream, scoredPositions, scoreWindows, scoringSteps } from "../model/score.js";
-import { countSteps, type createStopwatch, type OnProgress } from "../progress.js";
-import { createMersenneTwister } from "../random/mersenne.js";
+import {
+  type Score,
+  type ScoreLimits,
+  type Stream,
+  scoredPositions,
+  scoreWindows,
+  scoringSteps,
+  windowBatches,
+} from "../model/score.js";
+import { countSteps, type OnProgress, type Stopwatch } from "../progress.js";
+import { createMersenneTwister, type MersenneTwister } from "../random/mersenne.js";
 import { writePerToken } from "../results/per-token.js";
-import type { FloatArray } from "../tensor/matrix.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { KeptFigures } from "./kept-figures.js";
 
 export interface TextOptions {
   /** Also compare the base with itself under relative noise of 2⁻⁹ on every block's output: less means nothing. */
@@ -58,20 +69,25 @@ export interface NoiseFloor {
 
 /** The unit roundoff of bfloat16: what a whole model computed in it does to every number. */
 const RELATIVE_NOISE = 2 ** -9;
+/** Hexadecimal digits of a batch's hash that its noise is drawn by. */
+const SEED_DIGITS = 12;
 
 /** What models are run over. */
 export interface TextRun {
   readonly engine: Engine;
   readonly windows: readonly Int32Array[];
   readonly options: TextOptions;
-  readonly watch: ReturnType<typeof createStopwatch>;
+  readonly limits?: ScoreLimits | undefined;
+  readonly watch: Stopwatch;
+  /** Where figures are kept batch by batch, for a run that goes on where this one was stopped. */
+  readonly kept?: KeptFigures | undefined;
 }
 
 /** One model's losses on windows. */
 export async function measureModel(run: TextRun, model: Model): Promise<AloneSummary> {
   const figures = lossFigures(scoredPositions(run.windows));
   const { vocabularySize } = model.architecture;
-  await score(run, [{ model }], ([logits], targets, from) =>
+  await score(run, [{ model }], [figures], ([logits], targets, from) =>
     lossOfPositions(logits!, vocabularySize, targets, figures, from),
   );
   const { positions, perplexity, loss, nonFinite }: LossSummary = summariseLoss(figures, windowOfPosition(run.windows));
@@ -91,7 +107,7 @@ export async function measureModel(run: TextRun, model: Model): Promise<AloneSum
 /** Base against model at every position of windows, in step; no logits are kept. */
 export async function compareModels(
   run: TextRun,
-  base: Model,
+  base: Stream,
   model: Model,
   tokenizer: () => Promise<Tokenizer | undefined>,
 ): Promise<ComparedSummary> {
@@ -100,12 +116,16 @@ export async function compareModels(
   const positions = scoredPositions(windows);
   const figures = positionFigures(positions);
   const noisy: PositionFigures | undefined = options.noiseFloor ? positionFigures(positions) : undefined;
-  const streams: Stream[] = [{ model: base }, { model }];
-  if (noisy) streams.push({ model: base, disturb: createNoise(RELATIVE_NOISE) });
-  await score(run, streams, ([logitsBase, logits, logitsNoisy], targets, from) => {
-    comparePositions(logitsBase!, logits!, vocabularySize, targets, figures, from);
-    if (noisy) comparePositions(logitsBase!, logitsNoisy!, vocabularySize, targets, noisy, from);
-  });
+  const streams = [base, { model }, ...(noisy ? [disturbed(base.model)] : [])];
+  await score(
+    run,
+    streams,
+    noisy ? [figures, noisy] : [figures],
+    ([logitsBase, logits, logitsNoisy], targets, from) => {
+      comparePositions(logitsBase!, logits!, vocabularySize, targets, figures, from);
+      if (noisy) comparePositions(logitsBase!, logitsNoisy!, vocabularySize, targets, noisy, from);
+    },
+  );
   const windowOf = windowOfPosition(windows);
   if (options.perToken) await writePerToken(options.perToken, figures, windows, await tokenizer());
   const summary = summariseDivergence(figures, windowOf);
@@ -113,14 +133,18 @@ export async function compareModels(
 }
 
 /** What noise of known size does to the base, whatever it is compared with. */
-export async function measureNoiseFloor(run: TextRun, base: Model): Promise<NoiseFloor> {
+export async function measureNoiseFloor(run: TextRun, base: Stream): Promise<NoiseFloor> {
   const figures = positionFigures(scoredPositions(run.windows));
-  const { vocabularySize } = base.architecture;
-  const streams: Stream[] = [{ model: base }, { model: base, disturb: createNoise(RELATIVE_NOISE) }];
-  await score(run, streams, ([logits, noisy], targets, from) =>
+  const { vocabularySize } = base.model.architecture;
+  const streams = [base, disturbed(base.model)];
+  await score(run, streams, [figures], ([logits, noisy], targets, from) =>
     comparePositions(logits!, noisy!, vocabularySize, targets, figures, from),
   );
   return noiseFloorOf(figures, windowOfPosition(run.windows));
+}
+
+function disturbed(model: Model): Stream {
+  return { model, disturb: createNoise(RELATIVE_NOISE) };
 }
 
 function noiseFloorOf(figures: PositionFigures, windowOf: Int32Array): NoiseFloor {
@@ -128,14 +152,43 @@ function noiseFloorOf(figures: PositionFigures, windowOf: Int32Array): NoiseFloo
   return { relativeNoise: RELATIVE_NOISE, jsd, kl };
 }
 
+/** Runs the streams over the windows. What an earlier run kept of the figures, batch by batch, is not computed again. */
 async function score(
-  { engine, windows, options, watch }: TextRun,
+  { engine, windows, options, limits, watch, kept }: TextRun,
   streams: readonly Stream[],
-  receive: Parameters<typeof scoreWindows>[3],
+  figures: readonly (LossFigures | PositionFigures)[],
+  receive: Score,
 ): Promise<void> {
   const { signal, onProgress = () => {} } = options;
   const onStep = countSteps(onProgress, "evaluate", scoringSteps(streams, windows));
-  await watch.time("evaluate", () => scoreWindows(streams, engine, windows, receive, { signal, onStep }));
+  let next = 0;
+  const pieces = windowBatches(windows).map((batch) => {
+    const from = next;
+    next += scoredPositions(batch);
+    return { batch, from, to: next };
+  });
+  for (let i = 0; i < pieces.length; ) {
+    const { batch, from, to } = pieces[i]!;
+    if (kept?.take(batch, figures, from, to)) {
+      onStep(scoringSteps(streams, batch));
+      i++;
+      continue;
+    }
+    // All that follows and is not known either.
+    let end = i + 1;
+    while (end < pieces.length && !kept?.has(pieces[end]!.batch)) end++;
+    const waiting = pieces.slice(i, end);
+    i = end;
+    const missing = waiting.flatMap((piece) => piece.batch);
+    const receiveMissing: Score = (logits, targets, at) => {
+      receive(logits, targets, from + at);
+      while (waiting[0] && waiting[0].to <= from + at + targets.length) {
+        const done = waiting.shift()!;
+        kept?.keep(done.batch, figures, done.from, done.to);
+      }
+    };
+    await scoreWindows(streams, engine, missing, receiveMissing, { limits, watch, signal, onStep });
+  }
 }
 
 /** The window of every scored position, for standard errors clustered by window. */
@@ -143,10 +196,17 @@ export function windowOfPosition(windows: readonly Int32Array[]): Int32Array {
   return Int32Array.from(windows.flatMap((window, w) => new Array<number>(window.length - 1).fill(w)));
 }
 
-/** Multiplies by 1 + relative · u, u uniform in [-1, 1); the same for every run. */
-function createNoise(relative: number): (rows: FloatArray) => void {
-  const { random } = createMersenneTwister(0);
-  return (rows) => {
-    for (let i = 0; i < rows.length; i++) rows[i]! *= 1 + relative * (2 * random() - 1);
+/**
+ * Multiplies by 1 + relative · u, u uniform in [-1, 1): drawn for each batch by a seed made of its token ids, the same in every
+ * run and whatever other batches there are.
+ */
+function createNoise(relative: number): (batch: Batch) => void {
+  const generators = new WeakMap<Batch, MersenneTwister>();
+  return (batch) => {
+    const { ids, hidden } = batch;
+    const generator =
+      generators.get(batch) ?? createMersenneTwister(Number.parseInt(sha256OfIds([ids]).slice(0, SEED_DIGITS), 16));
+    generators.set(batch, generator);
+    for (let i = 0; i < hidden.length; i++) hidden[i]! *= 1 + relative * (2 * generator.random() - 1);
   };
 }

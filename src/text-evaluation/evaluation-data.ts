@@ -3,10 +3,11 @@ import { loadSource } from "../data/sources.js";
 import { evaluationWindows, sha256OfIds } from "../data/windows.js";
 import { checkWindows } from "../model/check-windows.js";
 import type { Architecture } from "../model/family.js";
+import type { OnProgress } from "../progress.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface EvaluationDataOptions {
-  /** A built-in name or a file. */
+  /** A built-in name, a file or one of the hub, `hf://datasets/org/name/path`. */
   readonly data: string;
   /** Tokens a window: 2048 where not given, or the model's longest if that is less. */
   readonly sequenceLength?: number;
@@ -33,13 +34,13 @@ const SEQUENCE_LENGTH = 2048;
 
 /** The windows of token ids to measure a model on. Throws InputError. */
 export async function evaluationData(
-  options: EvaluationDataOptions,
+  options: EvaluationDataOptions & { readonly onProgress?: OnProgress | undefined },
   tokenizer: () => Promise<Tokenizer | undefined>,
   architecture: Architecture,
   signal: AbortSignal | undefined,
 ): Promise<{ windows: readonly Int32Array[]; record: EvaluationRecord }> {
-  const { data, dataDirectory } = options;
-  const source = await loadSource(data, { purpose: "evaluation", dataDirectory, signal });
+  const { data, dataDirectory, onProgress } = options;
+  const source = await loadSource(data, { purpose: "evaluation", dataDirectory, signal, onProgress });
   const length = options.sequenceLength ?? Math.min(SEQUENCE_LENGTH, architecture.maxTokens);
   const windows = evaluationWindows(source, source.kind === "windows" ? undefined : await tokenizer(), {
     length,

@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { readSmallFile } from "../checkpoint/folder.js";
 import { isObject, parseJsonObject } from "../checkpoint/json.js";
+import { readModelFile } from "../checkpoint/model-file.js";
 import { InputError } from "../errors.js";
 import { compileTemplate } from "../text/template.js";
 
@@ -64,12 +64,12 @@ interface Found {
 
 async function readTemplateFile(directory: string): Promise<Found | undefined> {
   const name = "chat_template.jinja";
-  const bytes = await readSmallFile(directory, name, MAX_TEMPLATE_BYTES);
+  const bytes = await readModelFile(directory, name, MAX_TEMPLATE_BYTES);
   return bytes && { source: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes), where: join(directory, name) };
 }
 
 async function readJson(directory: string, name: string): Promise<Record<string, unknown>> {
-  const bytes = await readSmallFile(directory, name, MAX_CONFIG_BYTES);
+  const bytes = await readModelFile(directory, name, MAX_CONFIG_BYTES);
   return bytes ? parseJsonObject(bytes, join(directory, name)) : {};
 }
 

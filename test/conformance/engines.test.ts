@@ -1,37 +1,49 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/open.js";
 import { copySequence, createCache } from "../../src/engine/cache.js";
 import { describe as describeProgram } from "../../src/engine/describe.js";
-import type { Engine } from "../../src/engine/engine.js";
+import type { Engine, Observable } from "../../src/engine/engine.js";
 import type { Program } from "../../src/engine/operations.js";
-import { createEngine, engines } from "../../src/engine/registry.js";
 import { type Model, openModel } from "../../src/model/model.js";
+import { narrow, widen } from "../../src/tensor/dtype.js";
 import type { FloatArray } from "../../src/tensor/matrix.js";
+import { availableEngines, engineCases } from "../support/engines.js";
 import { forward, greedy } from "../support/forward.js";
-import { tinyModel, tinyModels } from "../support/models.js";
+import { tinyModel, tinyModels, tinyModelsFor } from "../support/models.js";
 import { readSafetensors, type Tensor } from "../support/safetensors.js";
 
 /** Largest absolute difference from transformers' logits (itself within 1e-5 of float64; see the models' README). */
 const TOLERANCE = { float64: 2e-5, float32: 1e-4 };
 
+/** Half a unit in the last place of a bfloat16, relative: what rounding a number to it costs at most. */
+const BFLOAT16 = 2 ** -8;
+/** How far PyTorch's own bfloat16 is from float32, by model: root mean square over root mean square of the logits. */
+const TORCH_BFLOAT16: Readonly<Record<string, number>> = JSON.parse(
+  readFileSync(new URL("../fixtures/bfloat16/deviations.json", import.meta.url), "utf8"),
+);
+
 const folders = tinyModels;
+const enginesFor = (folder: string) => availableEngines.filter(({ device }) => tinyModelsFor(device).includes(folder));
+const reference = engineCases.find(({ engine }) => engine === "reference")!;
 
 describe("tiny models against transformers' logits", () => {
-  for (const { name, create } of engines) {
-    describe(name, () => {
+  for (const { title, isSkipped, device, create } of engineCases) {
+    describe.skipIf(isSkipped)(title, () => {
       let engine: Engine;
       beforeAll(() => {
-        engine = create({});
+        engine = create();
       });
       afterAll(() => engine.dispose());
 
-      it.each(folders)("%s: logits, hidden states after every block, greedy ids", async (folder) => {
+      it.each(tinyModelsFor(device))("%s: logits, hidden states after every block, greedy ids", async (folder) => {
         const checkpoint = await openCheckpoint(tinyModel(folder));
         try {
           await compare(
             openModel(checkpoint),
             engine,
+            folder,
             readSafetensors(join(tinyModel(folder), "expected.safetensors")),
           );
         } finally {
@@ -49,21 +61,38 @@ describe("statistics of a linear's input are the sums over its rows", () => {
   const linear = { name: "wide", in: size, out: 2, bias: false };
   const program: Program = { key: "wide", columns: { in: size, out: 2 }, build: (g, x) => g.linear(x, linear) };
   const weights = new Map([["wide.weight", new Float32Array(2 * size)]]);
-  const column = (j: number) => Float64Array.from({ length: rows }, (_, row) => data[row * size + j]!);
-  const product = (i: number, j: number) => column(i).reduce((sum, value, row) => sum + value * column(j)[row]!, 0);
+  const product = (of: Float32Array, i: number, j: number) => {
+    let sum = 0;
+    for (let row = 0; row < rows; row++) sum += of[row * size + i]! * of[row * size + j]!;
+    return sum;
+  };
 
-  it.each(engines.map(({ name }) => name))("%s", async (name) => {
-    const engine = createEngine(name);
+  it.each(availableEngines)("$title", async ({ precision, create }) => {
+    // Squared norms are of the numbers as they are, Gram matrices of what the precision makes of them.
+    const factors = precision === "bfloat16" ? widen(narrow(data, "BF16"), "BF16") : data;
+    const engine = create();
     try {
       const executable = await engine.compile(program);
       const x = { data, windows: 2, tokens: rows / 2 };
-      const squares = new Float64Array(size).fill(1); // what is there already stays
-      const gram = new Float64Array(size * size);
-      await executable.observe(x, weights, "squaredNorms", [squares]);
-      await executable.observe(x, weights, "gram", [gram]);
-      for (let i = 0; i < size; i += 13) {
-        expect((squares[i]! - 1) / product(i, i)).toBeCloseTo(1, 6);
-        for (let j = 0; j <= i; j += 17) expect(Math.abs(gram[i * size + j]! - product(i, j))).toBeLessThan(2e-3);
+      const half = { data: data.subarray(0, (rows / 2) * size), windows: 1, tokens: rows / 2 };
+      const sumsOf = async (what: Observable, runs: number) => {
+        const observation = executable.observe(what);
+        for (let run = 0; run < runs; run++) await observation.add(x, weights);
+        await observation.add(half, weights);
+        await observation.add({ ...half, data: data.subarray((rows / 2) * size) }, weights);
+        return observation.sums()[0]!;
+      };
+      // Twice: a second observation begins at 0 again.
+      for (const runs of [8, 2]) {
+        const squares = await sumsOf("squaredNorms", runs);
+        const gram = await sumsOf("gram", runs);
+        for (let i = 0; i < size; i += 13) {
+          expect(squares[i]! / (runs + 1) / product(data, i, i)).toBeCloseTo(1, 6);
+          for (let j = 0; j <= i; j += 17) {
+            expect(Math.abs(gram[i * size + j]! / (runs + 1) - product(factors, i, j))).toBeLessThan(2e-3);
+          }
+          for (let j = i + 1; j < size; j += 17) expect(gram[i * size + j]).toBe(0);
+        }
       }
     } finally {
       await engine.dispose();
@@ -73,7 +102,7 @@ describe("statistics of a linear's input are the sums over its rows", () => {
 
 describe("statistics of every family's sites, against the reference engine", () => {
   it.each(folders)("%s", async (folder) => {
-    const [expected, ...others] = ["reference", ...engines.map(({ name }) => name)].map((name) => createEngine(name));
+    const [expected, ...others] = [reference, ...enginesFor(folder)].map(({ create }) => create());
     const checkpoint = await openCheckpoint(tinyModel(folder));
     try {
       const model = openModel(checkpoint);
@@ -83,10 +112,10 @@ describe("statistics of every family's sites, against the reference engine", () 
       // Few tokens, so that some experts may get none.
       for (const tokens of [40, 1]) {
         const data = await model.embed(Int32Array.from({ length: tokens }, (_, i) => (i * i + 3) % 128));
-        const observe = async (engine: Engine, what: "squaredNorms" | "gram") => {
-          const sums = inputs.map(({ columns }) => new Float64Array(what === "gram" ? columns ** 2 : columns));
-          const executable = await engine.compile(layer.program);
-          return { sums, rows: await executable.observe({ data, windows: 1, tokens }, weights, what, sums) };
+        const observe = async (engine: Engine, what: Observable) => {
+          const observation = (await engine.compile(layer.program)).observe(what);
+          const rows = await observation.add({ data, windows: 1, tokens }, weights);
+          return { sums: observation.sums(), rows };
         };
         for (const what of ["squaredNorms", "gram"] as const) {
           const { sums, rows } = await observe(expected!, what);
@@ -94,10 +123,13 @@ describe("statistics of every family's sites, against the reference engine", () 
           for (const engine of others) {
             const ours = await observe(engine, what);
             expect(ours.rows).toEqual(rows);
+            // A sum's two factors are products themselves, of two that were each computed from rounded factors.
+            const relative = engine.precision === "bfloat16" ? 8 * BFLOAT16 : 1e-5;
             for (const [i, sum] of sums.entries()) {
-              const largest = Math.max(...sum.map(Math.abs));
               const difference = largestDifference(ours.sums[i]!, sum);
-              expect(difference, `${engine.name} ${what} of input ${i}`).toBeLessThanOrEqual(1e-5 * largest);
+              expect(difference, `${nameOf(engine)} ${what} of input ${i}`).toBeLessThanOrEqual(
+                relative * largest(sum),
+              );
             }
           }
         }
@@ -113,7 +145,7 @@ describe("windows longer than any chunk of attention, against the reference engi
   it.each(folders.filter((folder) => /^(llama3-rope|mistral|gemma2|bloom|mixtral|glm4)$/.test(folder)))(
     "%s",
     async (folder) => {
-      const [expected, ...others] = ["reference", ...engines.map(({ name }) => name)].map((name) => createEngine(name));
+      const [expected, ...others] = [reference, ...enginesFor(folder)].map(({ create }) => create());
       const checkpoint = await openCheckpoint(tinyModel(folder));
       try {
         const model = openModel(checkpoint);
@@ -121,7 +153,7 @@ describe("windows longer than any chunk of attention, against the reference engi
         const { logits } = await forward(model, expected!, windows);
         for (const engine of others) {
           const { logits: ours } = await forward(model, engine, windows);
-          expect(largestDifference(ours, logits), engine.name).toBeLessThan(TOLERANCE.float32);
+          expectNear(engine, folder, ours, logits, "logits");
         }
       } finally {
         await checkpoint.close();
@@ -132,9 +164,9 @@ describe("windows longer than any chunk of attention, against the reference engi
 });
 
 describe("tokens that extend a cache give what whole windows give", () => {
-  for (const { name, create } of engines) {
-    it.each(folders)(`${name}: %s`, async (folder) => {
-      const engine = create({});
+  for (const { title, isSkipped, device, create } of engineCases) {
+    it.skipIf(isSkipped).each(tinyModelsFor(device))(`${title}: %s`, async (folder) => {
+      const engine = create();
       const checkpoint = await openCheckpoint(tinyModel(folder));
       try {
         const model = openModel(checkpoint);
@@ -165,7 +197,7 @@ describe("tokens that extend a cache give what whole windows give", () => {
               const at = lengths[slots[i]!]! * columns;
               const expected = whole[w]!.subarray(at, at + tokens * columns);
               const ours = output.subarray(i * tokens * columns, (i + 1) * tokens * columns);
-              expect(largestDifference(ours, expected)).toBeLessThan(engine.precision === "float64" ? 1e-12 : 1e-5);
+              expect(largestDifference(ours, expected)).toBeLessThan(digitsOf(engine, expected));
               lengths[slots[i]!]! += tokens;
             }
           };
@@ -188,9 +220,9 @@ describe("tokens that extend a cache give what whole windows give", () => {
 });
 
 describe("segments of a window give what windows of their own give", () => {
-  for (const { name, create } of engines) {
-    it.each(folders)(`${name}: %s`, async (folder) => {
-      const engine = create({});
+  for (const { title, isSkipped, device, create } of engineCases) {
+    it.skipIf(isSkipped).each(tinyModelsFor(device))(`${title}: %s`, async (folder) => {
+      const engine = create();
       const checkpoint = await openCheckpoint(tinyModel(folder));
       try {
         const model = openModel(checkpoint);
@@ -225,9 +257,8 @@ describe("segments of a window give what windows of their own give", () => {
             const whole = await run(Int32Array.from(chain.flatMap((part) => parts[part]!)));
             const length = parts[s]!.length * columns;
             const ours = output.subarray(begin, begin + length);
-            expect(largestDifference(ours, whole.subarray(whole.length - length)), `segment ${s}`).toBeLessThan(
-              engine.precision === "float64" ? 1e-12 : 1e-5,
-            );
+            const expected = whole.subarray(whole.length - length);
+            expect(largestDifference(ours, expected), `segment ${s}`).toBeLessThan(digitsOf(engine, expected));
             begin += length;
           }
         }
@@ -239,28 +270,108 @@ describe("segments of a window give what windows of their own give", () => {
   }
 });
 
-async function compare(model: Model, engine: Engine, expected: Map<string, Tensor>): Promise<void> {
+describe("a linear in bfloat16 is the product of the rounded factors", () => {
+  const [rows, inputs, outputs] = [7, 100, 33];
+  const linear = { name: "l", in: inputs, out: outputs, bias: true };
+  const program: Program = { key: "l", columns: { in: inputs, out: outputs }, build: (g, x) => g.linear(x, linear) };
+  const numbers = (length: number, seed: number) => Float32Array.from({ length }, (_, i) => Math.sin(i * i + seed));
+  const rounded = (values: Float32Array) => widen(narrow(values, "BF16"), "BF16");
+
+  for (const { title, isSkipped, create, precision } of engineCases) {
+    if (precision !== "bfloat16") continue;
+    it.skipIf(isSkipped)(title, async () => {
+      const engine = create();
+      try {
+        const executable = await engine.compile(program);
+        const bias = numbers(outputs, 3);
+        // Other weights in the same program; other numbers of rows.
+        for (const [seed, count] of [
+          [1, rows],
+          [2, rows],
+          [1, 1],
+          [2, 40],
+        ] as const) {
+          const x = numbers(count * inputs, 5);
+          const weight = numbers(outputs * inputs, seed);
+          const weights = new Map([
+            ["l.weight", weight],
+            ["l.bias", bias],
+          ]);
+          const y = await executable.run({ data: x, windows: 1, tokens: count }, weights);
+          const [a, b] = [rounded(x), rounded(weight)];
+          for (let row = 0; row < count; row++) {
+            for (let out = 0; out < outputs; out++) {
+              let sum = bias[out]!;
+              for (let i = 0; i < inputs; i++) sum += a[row * inputs + i]! * b[out * inputs + i]!;
+              expect(Math.abs(y[row * outputs + out]! - sum)).toBeLessThan(2e-5);
+            }
+          }
+        }
+      } finally {
+        await engine.dispose();
+      }
+    });
+  }
+});
+
+async function compare(model: Model, engine: Engine, folder: string, expected: Map<string, Tensor>): Promise<void> {
   const ids = expected.get("input_ids")!;
   const [windows, tokens] = ids.shape as [number, number];
   const inputs = Array.from({ length: windows }, (_, w) =>
     Int32Array.from(ids.data.slice(w * tokens, (w + 1) * tokens)),
   );
   const { logits, hiddenStates } = await forward(model, engine, inputs);
-  const tolerance = TOLERANCE[engine.precision];
   for (const [layer, states] of hiddenStates.entries()) {
-    expect(largestDifference(states, expected.get(`hidden_states.${layer}`)!.data), `block ${layer}`).toBeLessThan(
-      tolerance,
-    );
+    expectNear(engine, folder, states, expected.get(`hidden_states.${layer}`)!.data, `block ${layer}`);
   }
   expect(hiddenStates).toHaveLength(3);
-  expect(largestDifference(logits, expected.get("logits")!.data), "logits").toBeLessThan(tolerance);
+  expectNear(engine, folder, logits, expected.get("logits")!.data, "logits");
+  if (engine.precision === "bfloat16") return; // two tokens may be about as likely
   const continuation = expected.get("greedy")!.data;
   expect(await greedy(model, engine, inputs[0]!, continuation.length)).toEqual([...continuation]);
 }
 
+/** In bfloat16 no further off than PyTorch in bfloat16 is. */
+function expectNear(
+  engine: Engine,
+  folder: string,
+  ours: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  what: string,
+): void {
+  const { precision } = engine;
+  if (precision === "bfloat16") {
+    expect(relativeDifference(ours, expected), what).toBeLessThan(TORCH_BFLOAT16[folder]!);
+  } else {
+    expect(largestDifference(ours, expected), `${nameOf(engine)}: ${what}`).toBeLessThan(TOLERANCE[precision]);
+  }
+}
+
+/** What sums in another order may change of numbers: in bfloat16 a factor may then be rounded the other way. */
+function digitsOf({ precision }: Engine, numbers: ArrayLike<number>): number {
+  return { float64: 1e-12, float32: 1e-5, bfloat16: BFLOAT16 * largest(numbers) }[precision];
+}
+
+const nameOf = ({ name, precision }: Engine): string => `${name} in ${precision}`;
+
+function largest(numbers: ArrayLike<number>): number {
+  let most = 0;
+  for (let i = 0; i < numbers.length; i++) most = Math.max(most, Math.abs(numbers[i]!));
+  return most;
+}
+
+/** Root mean square of the difference over that of what is expected. */
+function relativeDifference(ours: ArrayLike<number>, expected: ArrayLike<number>): number {
+  expect(ours.length).toBe(expected.length);
+  let [difference, whole] = [0, 0];
+  for (let i = 0; i < ours.length; i++) {
+    difference += (ours[i]! - expected[i]!) ** 2;
+    whole += expected[i]! ** 2;
+  }
+  return Math.sqrt(difference / whole);
+}
+
 function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   expect(a.length).toBe(b.length);
-  let largest = 0;
-  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i]! - b[i]!));
-  return largest;
+  return largest(Float64Array.from(a, (value, i) => value - b[i]!));
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectRefused, pare, stories } from "./pare.js";
+import { writeWindows } from "./windows.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const main = join(root, "dist/cli/main.js");
@@ -16,14 +17,9 @@ let windows: string;
 beforeAll(async () => {
   if (!existsSync(main)) throw new Error("dist/cli/main.js is not there: npm run build first");
   folder = await mkdtemp(join(tmpdir(), "pare-cli-"));
-  windows = join(folder, "windows.json");
-  await writeFile(windows, JSON.stringify({ windows: makeWindows(4, 32) }));
+  windows = await writeWindows(join(folder, "windows.json"), 4, 32);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-function makeWindows(count: number, length: number): number[][] {
-  return Array.from({ length: count }, (_, w) => Array.from({ length }, (_, i) => 3 + ((w * 131 + i * i * 7) % 500)));
-}
 
 /** The one JSON document that stdout has to be. */
 async function pareJson(...args: string[]) {
@@ -139,6 +135,30 @@ describe("there and back", () => {
     expect(whole).toMatch(/model\.layers\.4\.mlp\.down_proj +64 x 172 +11,008 +50\.00% +2:4/);
   });
 
+  test("--format sparse-bitmask is the same model in less space, which every command reads", async () => {
+    const sparse = join(folder, "sparse");
+    const options = ["--method", "magnitude", "--pattern", "2:4", "--format", "sparse-bitmask"];
+    expect(await pare(["compress", stories, ...options, "-o", sparse])).toMatchObject({ code: 0 });
+    const { result: dense } = await pareJson("inspect", pruned);
+    const { result: found } = await pareJson("inspect", sparse);
+    expect(found.sites).toEqual(dense.sites);
+    // What inspect says of the dense files, but for the header: it describes four tensors in place of each.
+    expect(Math.abs(found.bytes - dense.bitmaskBytes)).toBeLessThan(400 * dense.sites.length);
+    expect(found.bytes).toBeLessThan(0.75 * dense.bytes);
+    expect(found.bitmaskBytes).toBeNull();
+    const { result } = await pareJson("evaluate", sparse, "--base", pruned, "--data", windows);
+    expect(result).toMatchObject({ jsd: { max: 0 }, perplexity: { ratio: 1 } });
+
+    // And back: as a base it gives dense files again, those of the dense one.
+    const back = join(folder, "back");
+    const nothing = ["--method", "magnitude", "--sparsity", "0", "-o", back];
+    expect(await pare(["compress", sparse, ...nothing])).toMatchObject({ code: 0 });
+    const { result: again } = await pareJson("evaluate", back, "--base", pruned, "--data", windows);
+    expect(again).toMatchObject({ jsd: { max: 0 }, perplexity: { ratio: 1 } });
+    expect(JSON.parse(await readFile(join(back, "config.json"), "utf8"))).not.toHaveProperty("quantization_config");
+    expect((await pareJson("inspect", back)).result.dtypes).toEqual(dense.dtypes);
+  });
+
   test("evaluate against the base has the promised keys", async () => {
     const { code, stderr, result } = await pareJson("evaluate", pruned, "--base", stories, "--data", windows);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -214,10 +234,9 @@ describe("there and back", () => {
 });
 
 describe("stopping", () => {
-  test("Ctrl-C leaves nothing behind", async () => {
+  test("Ctrl-C leaves finished layers behind, which are no checkpoint", async () => {
     const place = await mkdtemp(join(folder, "stop-"));
-    const many = join(folder, "many.json");
-    await writeFile(many, JSON.stringify({ windows: makeWindows(400, 256) }));
+    const many = await writeWindows(join(folder, "many.json"), 400, 256);
     const options = ["--method", "sparsegpt", "--sparsity", "0.5", "--calibration", many];
     let killed = false;
     const { code, stdout, stderr } = await pare(["compress", stories, ...options, "-o", join(place, "out")], {
@@ -228,8 +247,11 @@ describe("stopping", () => {
       },
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: "" });
-    expect(stderr).toMatch(/\nstopped; nothing was written\. The same command starts again\.\n$/);
-    expect(await readdir(place)).toEqual([]);
+    expect(stderr).toMatch(
+      /\nstopped; finished layers are kept in .*out\.partial\. The same command goes on from there\.\n$/,
+    );
+    expect(await readdir(place)).toEqual(["out.partial"]);
+    expect((await pare(["inspect", join(place, "out.partial")])).code).toBe(2);
   });
 
   test("a reader that has seen enough is no failure", async () => {
@@ -273,8 +295,20 @@ describe("what there is", () => {
     const result = JSON.parse(stdout);
     expect({ code, ok: result.ok, problems: result.problems }).toEqual({ code: 0, ok: true, problems: [] });
     expect(result.dataDirectory).toBe(folder);
-    expect(result.engines.map(({ name }: { name: string }) => name)).toEqual(["onnxruntime", "reference"]);
-    for (const engine of result.engines) expect(engine.gigaflops).toBeGreaterThan(0);
+    const found = new Map(result.engines.map((engine: { name: string }) => [engine.name, engine]));
+    expect([...found.keys()]).toEqual(["onnxruntime", "onednn", "reference"]);
+    expect(result.devices[0]).toBe("cpu");
+    for (const { name, precision, version, gigaflops, problem } of result.engines) {
+      if (problem === null) {
+        expect(gigaflops).toBeGreaterThan(0);
+        continue;
+      }
+      // oneDNN is not there, or the processor does not multiply bfloat16.
+      expect({ name, version }).toEqual({ name: "onednn", version: null });
+      expect(problem).toMatch(
+        precision === "bfloat16" ? /apt install libdnnl|for this processor/ : /apt install libdnnl/,
+      );
+    }
   });
 
   test("doctor fails when something is missing", async () => {

@@ -21,8 +21,8 @@ interface RunOptions {
   readonly killWhen?: () => boolean;
   /** SIGKILL where left out, which nothing can catch. */
   readonly signal?: "SIGKILL" | "SIGINT";
-  /** Called for everything that the process writes to stderr; may send it the signal. */
-  readonly onStderr?: (kill: () => void) => void;
+  /** Called with everything that the process writes to stderr; may send it the signal. */
+  readonly onStderr?: (kill: () => void, text: string) => void;
 }
 
 /** Runs the built command line as a process. */
@@ -47,7 +47,7 @@ export function pare(
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
-      onStderr?.(() => child.kill(signal));
+      onStderr?.(() => child.kill(signal), text);
     });
     child.on("error", reject);
     child.on("close", (code) => {
@@ -64,4 +64,12 @@ export async function expectRefused(args: readonly string[], message: string | R
   expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
   if (typeof message === "string") expect(stderr).toContain(message);
   else expect(stderr).toMatch(message);
+}
+
+/** What the error for a limit that is too low asks for, in bytes. */
+export async function leastMemory(...args: string[]): Promise<number> {
+  const { code, stderr } = await pare([...args, "--memory", "64MiB"]);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^error: --memory 64MiB: is too little to [^\n]*; give at least \d+MiB\n$/);
+  return Number(/at least (\d+)MiB/.exec(stderr)![1]) * 2 ** 20;
 }

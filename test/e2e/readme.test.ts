@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type HubServer, startHub, storiesFiles } from "../support/hub-server.js";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -28,7 +29,14 @@ sequence_length: 64
 // and the named data sets are stories.
 describe("the README's commands", () => {
   let folder: string;
-  beforeAll(() => {
+  let hub: HubServer;
+  beforeAll(async () => {
+    hub = await startHub({
+      "HuggingFaceTB/SmolLM2-135M": {
+        refs: { main: "a".repeat(40) },
+        commits: { ["a".repeat(40)]: storiesFiles() },
+      },
+    });
     folder = mkdtempSync(join(root, ".tmp-readme-")); // inside the project, so that "pare" is found
     cpSync(join(root, "assets/models/stories260K"), join(folder, "SmolLM2-135M"), { recursive: true });
     cpSync(join(root, "assets/models/stories260K"), join(folder, "MODEL"), { recursive: true });
@@ -43,8 +51,14 @@ describe("the README's commands", () => {
     writeFileSync(join(folder, "capitals.yaml"), task!.text);
     writeFileSync(join(folder, "capitals.jsonl"), '{"country": "France", "capital": ["Paris"]}\n');
     writeFileSync(join(folder, "test.txt"), stories.slice(0, 20).join("\n\n"));
+    const asGguf = "compress MODEL --method magnitude --sparsity 0 --format gguf -o model-Q8_0.gguf".split(" ");
+    await run(process.execPath, [join(root, "dist/cli/main.js"), ...asGguf], { cwd: folder });
+    cpSync(join(folder, "model-Q8_0.gguf"), join(folder, "model-Q4_K_M.gguf"));
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(async () => {
+    await hub.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it("are found", () => {
     expect(commands.length).toBeGreaterThanOrEqual(7);
@@ -52,7 +66,8 @@ describe("the README's commands", () => {
 
   it.each(commands.filter((command) => command.startsWith("pare ")))("%s", async (command) => {
     const words = command.split(/\s+/).slice(1);
-    const env = { ...process.env, PARE_DATA: join(folder, "data") };
+    const onHub = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: join(folder, "hub"), HF_HUB_OFFLINE: "" };
+    const env = { ...process.env, PARE_DATA: join(folder, "data"), ...onHub };
     const running = run(process.execPath, [join(root, "dist/cli/main.js"), ...words], { cwd: folder, env });
     if (words[0] === "serve") {
       await new Promise((resolve) => running.child.stdout!.once("data", resolve));

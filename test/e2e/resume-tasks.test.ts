@@ -3,6 +3,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { keysOf } from "./journal.js";
 import { pare, stories } from "./pare.js";
 
 let folder: string;
@@ -49,20 +50,6 @@ async function resultsOf(output: string): Promise<Results> {
   delete results.date;
   delete results.seconds;
   return { items: await readFile(join(output, "items.jsonl"), "utf8"), results };
-}
-
-/** The keys of a journal's lines, without lines that are no entries. */
-function keysOf(bytes: Buffer): string[] {
-  return bytes
-    .toString()
-    .split("\n")
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line).key as string];
-      } catch {
-        return [];
-      }
-    });
 }
 
 const lineCount = (file: string) => (existsSync(file) ? readFileSync(file, "utf8").split("\n").length - 1 : 0);

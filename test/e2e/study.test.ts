@@ -307,7 +307,7 @@ describe("the examples", () => {
     const output = join(folder, "quickstart");
     const { code, stdout } = await pare(["study", file, "-o", output, "--limit", "4"]);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/6 of 6 cells measured, 6 of them now/);
+    expect(stdout).toMatch(/9 of 9 cells measured, 9 of them now/);
     for (const method of ["magnitude", "wanda", "sparsegpt"]) expect(stdout).toMatch(new RegExp(`^${method} `, "m"));
   });
 
@@ -316,7 +316,20 @@ describe("the examples", () => {
     { timeout: SLOW },
     async () => {
       const output = join(folder, "smollm2");
-      const corner = ["--method", "wanda", "--sparsity", "0.2", "--samples", "2", "--task", "squad", "--limit", "2"];
+      const corner = [
+        "--method",
+        "wanda",
+        "--sparsity",
+        "0.2",
+        "--samples",
+        "2",
+        "--task",
+        "squad",
+        "--limit",
+        "2",
+        "--calibration",
+        "c4",
+      ];
       const where = ["--model", smollm2!, "--data-dir", datasets!, "--sequence-length", "64"];
       const file = join(examples, "smollm2.yaml");
       const text = join(folder, "text.txt");

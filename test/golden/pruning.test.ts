@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compress } from "../../src/compress.js";
-import { engines } from "../../src/engine/registry.js";
 import { evaluate } from "../../src/evaluate.js";
 import { oracle } from "../oracles.js";
+import { engineCases } from "../support/engines.js";
 
 /** What the field's pipeline in plain PyTorch gives for one model, method and target. */
 interface Oracle {
@@ -27,7 +27,7 @@ interface Oracle {
 }
 
 /** Relative tolerance of every mean. */
-const RELATIVE: Readonly<Record<string, number>> = { reference: 1e-4, onnxruntime: 1e-3 };
+const RELATIVE: Readonly<Record<string, number>> = { reference: 1e-4, onnxruntime: 1e-3, onednn: 1e-3 };
 /** Absolute tolerance of a position's figures, nats. */
 const PER_POSITION = 1e-4;
 
@@ -55,9 +55,12 @@ for (const { name: title, base, oracles } of models) {
     });
     afterAll(() => rmSync(output, { recursive: true, force: true }));
 
-    for (const { name: engine } of engines) {
-      it.each(cases)(
-        `${engine}: %s`,
+    for (const { engine, precision, device, title, isSkipped } of engineCases) {
+      // bfloat16 would choose other weights than float32 where scores are close; other devices than the processor compute
+      // what the conformance suite holds them to, and slowly where they are emulated.
+      if (precision === "bfloat16" || device !== "cpu") continue;
+      it.skipIf(isSkipped).each(cases)(
+        `${title}: %s`,
         async (name) => {
           const expected: Oracle = JSON.parse(readFileSync(join(oracles, name), "utf8"));
           const near = (value: number | null, oracle: number, what: string) =>

@@ -351,7 +351,12 @@ describe("a folder", () => {
       { "config.json": "{}", "pytorch_model.bin.index.json": "{}" },
       /pickle.*convert it: python -c/,
     ],
-    ["with a GGUF file only", { "a.gguf": "GGUF" }, /holds GGUF files only, which are not supported yet/],
+    [
+      "with two GGUF files only",
+      { "a.gguf": "GGUF", "b.gguf": "GGUF" },
+      /holds 2 GGUF files .*name the one that is meant/,
+    ],
+    ["with a GGUF file that is cut off", { "a.gguf": "GGUF" }, /a\.gguf: ends inside its version/],
     ["with nothing", {}, /has neither model\.safetensors nor model\.safetensors\.index\.json/],
   ] as const)("%s is refused", async (_, files, message) => {
     const folder = await makeFolder(files);
@@ -361,8 +366,8 @@ describe("a folder", () => {
   });
 
   it("that is none is refused", async () => {
-    const folder = await makeFolder({ "a.gguf": "GGUF", "b.safetensors": GOOD });
-    expect(await refusal(join(folder, "a.gguf"))).toMatch(/a GGUF file, not a folder/);
+    const folder = await makeFolder({ "pytorch_model.bin": "x", "b.safetensors": GOOD });
+    expect(await refusal(join(folder, "pytorch_model.bin"))).toMatch(/pickle.*convert it: python -c .*save_pretrained/);
     expect(await refusal(join(folder, "b.safetensors"))).toMatch(/not a folder; give a folder with config\.json/);
     expect(await refusal("meta-llama/Llama-2-7b-hf")).toMatch(/no such folder.*hub/);
   });

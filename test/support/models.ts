@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Device } from "../../src/engine/engine.js";
 import { families } from "../../src/model/families/registry.js";
 import { oracle } from "../oracles.js";
 
+const carried = fileURLToPath(new URL("../fixtures/models", import.meta.url));
 /** Where tiny random models are: all families where PARE_ORACLES has them, beside the few that are carried. */
-const roots = [oracle("models", "tiny-random"), fileURLToPath(new URL("../fixtures/models", import.meta.url))];
+const roots = [oracle("models", "tiny-random"), carried];
 const known = new Set(families.flatMap((family) => family.modelTypes));
 
 /** Paths by name of the tiny random models whose family there is. */
@@ -21,6 +23,11 @@ const paths = new Map(
 );
 
 export const tinyModels: readonly string[] = [...paths.keys()].sort();
+
+/** For a device: all of them on the processor, and on others, which may be emulated, those that are carried. */
+export function tinyModelsFor(device: Device): readonly string[] {
+  return device === "cpu" ? tinyModels : tinyModels.filter((name) => existsSync(join(carried, name)));
+}
 
 export function tinyModel(name: string): string {
   const path = paths.get(name);

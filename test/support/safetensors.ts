@@ -5,7 +5,7 @@ export interface Tensor {
   readonly data: Float32Array | Float64Array;
 }
 
-/** All tensors of a small safetensors file of the tests' own, F32, F64 and I64; the product's reader is tested, not used. */
+/** All tensors of a small safetensors file of the tests' own, F32, F64, I64 and U8; the product's reader is tested, not used. */
 export function readSafetensors(path: string): Map<string, Tensor> {
   const file = readFileSync(path);
   const length = Number(file.readBigUInt64LE(0));
@@ -25,6 +25,7 @@ export function readSafetensors(path: string): Map<string, Tensor> {
 function numbers(dtype: string, bytes: ArrayBuffer): Float32Array | Float64Array {
   if (dtype === "F32") return new Float32Array(bytes);
   if (dtype === "F64") return new Float64Array(bytes);
+  if (dtype === "U8") return Float64Array.from(new Uint8Array(bytes));
   if (dtype === "I64") return Float64Array.from(new BigInt64Array(bytes), Number);
   throw new Error(`dtype ${dtype}`);
 }

@@ -9,7 +9,7 @@ export interface Nodes {
   /** The rotations in use; each has inputs `cos.<i>` and `sin.<i>`, [windows, tokens, frequencies.length]. */
   readonly rotations: readonly Rotation[];
   /** Adds an operation with one output, which it names. */
-  node(op: string, from: readonly string[], attributes?: Node["attributes"]): string;
+  node(op: string, from: readonly string[], attributes?: Node["attributes"], exact?: Node["exact"]): string;
   /** Adds an operation with so many outputs. */
   several(op: string, from: readonly string[], outputs: number, attributes: Node["attributes"]): string[];
   /** A constant list. */
@@ -34,9 +34,9 @@ export function createNodes(program: Program): Nodes {
   const rotations: Rotation[] = [];
   let windowsAndTokens: string | undefined;
 
-  const node: Nodes["node"] = (op, from, attributes = {}) => {
+  const node: Nodes["node"] = (op, from, attributes = {}, exact) => {
     const output = `edge.${nodes.length}`;
-    nodes.push({ op, inputs: from, outputs: [output], attributes });
+    nodes.push({ op, inputs: from, outputs: [output], attributes, ...(exact && { exact }) });
     return output;
   };
   const integers: Nodes["integers"] = (...values) => {

@@ -1,6 +1,7 @@
+import type { Tensor } from "onnxruntime-node";
 import type { LinearInput } from "../describe.js";
 import type { Observable } from "../engine.js";
-import { bandName, bandsOf } from "./gram.js";
+import { bandsOf, beforeName, tileName, tilesOf } from "./gram.js";
 import type { Nodes } from "./nodes.js";
 import { ONNX_TYPE, type Value } from "./onnx.js";
 
@@ -8,14 +9,47 @@ import { ONNX_TYPE, type Value } from "./onnx.js";
 export const GROUPS = "groups";
 
 /** The name of the sum of squares of a linear input, [in]. */
-export const observedName = (input: number): string => `observed.${input}`;
+const observedName = (input: number): string => `observed.${input}`;
 
 /** The name of the number of rows that a gathered input has. */
 export const rowsName = (input: number): string => `rows.${input}`;
 
+/** What is summed over runs of one kind of graph. */
+export interface Sums {
+  /** Begins at 0. */
+  begin(): void;
+  /** What a run is to start from. */
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  /** Where a run puts its sums; null: where it likes. */
+  readonly fetches: Readonly<Record<string, Tensor | null>>;
+  /** Takes note of a run that is over. */
+  ran(outputs: Readonly<Record<string, Tensor>>): void;
+  /** The sums of each linear input since it began. */
+  take(): Float64Array[];
+}
+
+/** Sums the squared norms of inputs of these sizes. */
+export function normSums(sizes: readonly number[]): Sums {
+  let sums: Float64Array[] = [];
+  return {
+    begin() {
+      sums = sizes.map((size) => new Float64Array(size));
+    },
+    feeds: {},
+    fetches: Object.fromEntries(sizes.map((_, input) => [observedName(input), null])),
+    ran(outputs) {
+      for (const [input, sum] of sums.entries()) {
+        const part = outputs[observedName(input)]!.data as Float64Array;
+        for (let i = 0; i < sum.length; i++) sum[i]! += part[i]!;
+      }
+    },
+    take: () => sums,
+  };
+}
+
 /** Adds what a linear's input is to be summed to; returns the graph's outputs for it. */
 export function statisticNodes(g: Nodes, what: Observable, edge: string, input: number, of: LinearInput): Value[] {
-  const outputs = what === "gram" ? gramBands(g, edge, input, of.columns) : squaredNorms(g, edge, input, of);
+  const outputs = what === "gram" ? gramTiles(g, edge, input, of.columns) : squaredNorms(g, edge, input, of);
   if (of.gathered) {
     g.nodes.push({ op: "Shape", inputs: [edge], outputs: [rowsName(input)], attributes: { end: 1 } });
     outputs.push({ name: rowsName(input), type: "int64", shape: [1] });
@@ -46,15 +80,18 @@ function squaredNorms(g: Nodes, edge: string, input: number, { columns, gathered
   return [{ name, type: "double", shape: [columns] }];
 }
 
-function gramBands({ node, nodes, integers }: Nodes, edge: string, input: number, size: number): Value[] {
+function gramTiles(g: Nodes, edge: string, input: number, size: number): Value[] {
   const bands = bandsOf(size);
-  const columns = bands.map((_, band) => `${edge}.columns.${band}`);
-  const sizes = integers(...bands.map(({ from, to }) => to - from));
-  nodes.push({ op: "Split", inputs: [edge, sizes], outputs: columns, attributes: { axis: 1 } });
-  return bands.map(({ from, to }, band) => {
-    const products = columns.slice(0, band + 1).map((left) => node("Gemm", [columns[band]!, left], { transA: 1 }));
-    const name = bandName(input, band);
-    nodes.push({ op: "Concat", inputs: products, outputs: [name], attributes: { axis: 1 } });
-    return { name, type: "float", shape: [to - from, to] };
+  const columns = bands.map(({ index }) => `${edge}.columns.${index}`);
+  const sizes = g.integers(...bands.map(({ from, to }) => to - from));
+  g.nodes.push({ op: "Split", inputs: [edge, sizes], outputs: columns, attributes: { axis: 1 } });
+  return tilesOf(size).map((tile) => {
+    const { row, column } = tile;
+    const shape = [row.to - row.from, column.to - column.from];
+    const before = g.table({ name: beforeName(input, tile), type: "float", shape });
+    const name = tileName(input, tile);
+    const inputs = [columns[row.index]!, columns[column.index]!, before];
+    g.nodes.push({ op: "Gemm", inputs, outputs: [name], attributes: { transA: 1 } });
+    return { name, type: "float", shape };
   });
 }

@@ -19,13 +19,15 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes?: Readonly<Record<string, Attribute>>;
+  /** A product that stays in float32 whatever the precision of the others. */
+  readonly exact?: true;
 }
 
-/** A graph input or output; a string in the shape is a symbolic dimension. */
+/** A graph input or output; a string in the shape is a symbolic dimension. Without a shape it may be any. */
 export interface Value {
   readonly name: string;
   readonly type: OnnxType;
-  readonly shape: readonly (number | string)[];
+  readonly shape?: readonly (number | string)[];
 }
 
 export interface Constant {
@@ -94,9 +96,11 @@ function writeValue(writer: BinaryWriter, value: Value): void {
   text(writer, 1, value.name);
   message(writer, 2, (type) =>
     message(type, 1, (tensor) => {
-      integer(tensor, 1, ONNX_TYPE[value.type]);
+      const { type: elements, shape: sizes } = value;
+      integer(tensor, 1, ONNX_TYPE[elements]);
+      if (!sizes) return;
       message(tensor, 2, (shape) => {
-        for (const size of value.shape) {
+        for (const size of sizes) {
           message(shape, 1, (w) => (typeof size === "number" ? integer(w, 1, size) : text(w, 2, size)));
         }
       });

@@ -52,7 +52,7 @@ export function trace(program: Program, purpose: Purpose, chunks: number): Trace
       if (!observed.includes(x) && !weight.dense) observed.push(x);
       const from = [x, parameter(`${weight.name}.weight`, weight.out, weight.in)];
       if (weight.bias) from.push(parameter(`${weight.name}.bias`, weight.out));
-      return node("Gemm", from, { transB: 1 });
+      return node("Gemm", from, { transB: 1 }, weight.dense);
     },
     rmsNorm: (x, norm, epsilon) =>
       byHeads(g, x, norm, (edge) => node("RMSNormalization", [edge, normWeight(g, norm)], normAttributes(epsilon))),

@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from "node:timers/promises"; // lets Ctrl-C in between long computations
 import type { Place } from "../cache.js";
+import { describe } from "../describe.js";
 import { type Engine, type Executable, type Observable, type Rows, seenInSegments, type Weights } from "../engine.js";
 import type { Builder, Program } from "../operations.js";
 import { attention, remembered } from "./attention.js";
@@ -14,6 +15,8 @@ export function createReferenceEngine(): Engine {
   return {
     name: "reference",
     precision: "float64",
+    device: "cpu",
+    threads: 1,
     version: "float64 TypeScript",
     compile: async (program) => compile(program),
     multiply: async (a, b) => multiply(a, b),
@@ -31,24 +34,32 @@ function compile(program: Program): Executable {
       await breathe();
       return program.build(builder(x, weights, place), input(x, program)).data;
     },
-    async observe(x, weights, what, sums) {
-      await breathe();
-      const seen = new Set<Value>();
-      const g = builder(x, weights);
-      program.build(
-        {
-          ...g,
-          linear(value, weight) {
-            if (!seen.has(value) && !weight.dense) {
-              addTo(sums[seen.size]!, value, what);
-              seen.add(value);
-            }
-            return g.linear(value, weight);
-          },
-        },
-        input(x, program),
+    observe(what) {
+      const sums = describe(program).inputs.map(
+        ({ columns }) => new Float64Array(what === "gram" ? columns * columns : columns),
       );
-      return Array.from(seen, ({ data, columns }) => data.length / columns);
+      return {
+        async add(x, weights) {
+          await breathe();
+          const seen = new Set<Value>();
+          const g = builder(x, weights);
+          program.build(
+            {
+              ...g,
+              linear(value, weight) {
+                if (!seen.has(value) && !weight.dense) {
+                  addTo(sums[seen.size]!, value, what);
+                  seen.add(value);
+                }
+                return g.linear(value, weight);
+              },
+            },
+            input(x, program),
+          );
+          return Array.from(seen, ({ data, columns }) => data.length / columns);
+        },
+        sums: () => sums,
+      };
     },
   };
 }

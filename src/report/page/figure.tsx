@@ -1,6 +1,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { csv, pngOf, save, standaloneSvg } from "./download.js";
+import { Fold } from "./fold.js";
 import { Literal } from "./literal.js";
 
 /** Width of a figure that is downloaded, so that it does not depend on the window. */
@@ -57,10 +58,9 @@ export function Figure({ name, title, caption, data, summary, draw, drawn, child
       {children && <div class="controls">{children}</div>}
       <div ref={frame} class="drawing" role="img" aria-label={summary} />
       <div class="behind">
-        <details>
-          <summary>Data ({data.rows.length} rows)</summary>
+        <Fold summary={`Data (${data.rows.length} rows)`}>
           <DataTable data={data} label={`Data of: ${title}`} />
-        </details>
+        </Fold>
         <fieldset class="downloads" aria-label={`Download: ${title}`}>
           <button type="button" class="quiet" onClick={() => void download("svg")}>
             SVG

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { plain } from "../format.js";
 import type { BaseItem, BaseItemsChunk, CellItem, ItemsChunk, ReportCell } from "../report-data.js";
+import { Fold } from "./fold.js";
 import { answerText, ItemDetails, scoreText } from "./item-details.js";
 import { Literal } from "./literal.js";
 import { Select } from "./select.js";
@@ -111,26 +112,27 @@ const CHANGES: Readonly<Record<Change, string>> = {
 };
 
 function ItemRow({ row: { base, own, change }, metric }: { readonly row: Row; readonly metric: string | undefined }) {
-  const [isOpen, setOpen] = useState(false);
   const score = metric && own.scores[metric];
+  const summary = (
+    <>
+      <span class={`badge change ${change}`}>{CHANGES[change]}</span>
+      {metric && (
+        <span class="scores">
+          {plain(metric)} {scoreText(base.scores[metric])} → {scoreText(score === "" ? undefined : score)}
+        </span>
+      )}
+      <span class="teaser">
+        <Literal text={answerText(own.answer ?? base.answer, base.choices).slice(0, 120)} />
+      </span>
+      <span class="id">
+        <Literal text={base.id} />
+      </span>
+    </>
+  );
   return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary>
-        <span class={`badge change ${change}`}>{CHANGES[change]}</span>
-        {metric && (
-          <span class="scores">
-            {plain(metric)} {scoreText(base.scores[metric])} → {scoreText(score === "" ? undefined : score)}
-          </span>
-        )}
-        <span class="teaser">
-          <Literal text={answerText(own.answer ?? base.answer, base.choices).slice(0, 120)} />
-        </span>
-        <span class="id">
-          <Literal text={base.id} />
-        </span>
-      </summary>
-      {isOpen && <ItemDetails base={base} own={own} />}
-    </details>
+    <Fold summary={summary}>
+      <ItemDetails base={base} own={own} />
+    </Fold>
   );
 }
 

@@ -105,7 +105,10 @@ function drawPairs(
       Plot.text(titles, {
         ...facet,
         frameAnchor: "top-left",
-        dy: -14,
+        lineAnchor: "bottom",
+        dy: -4,
+        // In ems of 10 pixels: many texts are many narrow panels.
+        lineWidth: (isNarrow ? width - left : (width - left) / sources.length) / 10 - 1,
         text: ({ source }) => `on ${plain(source)}`,
         textAnchor: "start",
         fontWeight: 600,

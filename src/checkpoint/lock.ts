@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { link, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { errorCode, isMissing } from "../checkpoint/folder.js";
-import { isObject } from "../checkpoint/json.js";
-import { isAlive, isOwner, type Owner, thisProcess } from "../checkpoint/owner.js";
+import { link, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { errorCode, isMissing } from "./folder.js";
+import { isObject } from "./json.js";
+import { isAlive, isOwner, type Owner, thisProcess } from "./owner.js";
 
 /** How often a lock says that its process works on, and after how long without it another machine's is taken over. */
 const HEARTBEAT_SECONDS = 15;
@@ -50,6 +51,7 @@ export async function takeLock(path: string): Promise<Lock | undefined> {
     utimes(path, now, now).catch(() => {}); // a lock that is gone is no reason to stop
   }, 1000 * HEARTBEAT_SECONDS);
   heartbeat.unref();
+  await removeAside(path);
   return {
     async release() {
       clearInterval(heartbeat);
@@ -90,6 +92,18 @@ async function isStale(left: LockFile, path: string): Promise<boolean> {
   if (alive !== undefined) return !alive;
   const info = await stat(path).catch(() => undefined);
   return info !== undefined && (await fileSystemNow(path)) - info.mtimeMs > 1000 * STALE_SECONDS;
+}
+
+/** Removes what processes that died while they took this lock wrote aside. */
+async function removeAside(path: string): Promise<void> {
+  const prefix = `${basename(path)}.`;
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(prefix)) continue;
+    const aside = join(dirname(path), name);
+    const left = await readLock(aside);
+    // One that nobody's name stands in yet is being written.
+    if (left && left.pid !== 0 && (await isStale(left, aside))) await rm(aside, { force: true });
+  }
 }
 
 /** The time as the file system's own machine has it, by which the other's heartbeat is dated. */

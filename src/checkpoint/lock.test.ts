@@ -85,3 +85,15 @@ test("a lock that another took meanwhile is not released", async () => {
   expect(JSON.parse(await readFile(path, "utf8")).id).toBe("other");
   await rm(path);
 });
+
+test("what a process wrote aside and died over is removed, and nothing that is being written", async () => {
+  const aside = (owner: Readonly<Record<string, unknown>> | undefined, name: string) =>
+    writeFile(`${path}.${name}`, owner ? JSON.stringify({ id: name, ...owner }) : "");
+  await aside({ pid: deadProcess(), host: hostname() }, "dead");
+  await aside({ pid: process.pid, host: hostname() }, "alive");
+  await aside(undefined, "begun");
+  const lock = await takeLock(path);
+  expect((await readdir(folder)).sort()).toEqual(["cell.lock", "cell.lock.alive", "cell.lock.begun"]);
+  await lock!.release();
+  for (const name of ["alive", "begun"]) await rm(`${path}.${name}`);
+});

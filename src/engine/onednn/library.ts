@@ -1,0 +1,297 @@
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type * as Koffi from "koffi";
+import { InputError } from "../../errors.js";
+
+/**
+ * The system's oneDNN (libdnnl), called through koffi. Versions 2 and 3 differ in how a matrix and a product are described;
+ * everything above this file sees one interface. Enumerations have the values of oneDNN's dnnl_types.h, the same in both.
+ */
+
+/** An object of oneDNN's, known by its address. */
+export type Handle = bigint;
+/** A matrix's description: of version 3 an object of oneDNN's, of version 2 a struct that lies with the caller. */
+export type Description = Handle | Uint8Array;
+/** Memory that oneDNN reads or writes. */
+export type Memory = Float32Array | Uint16Array | Uint8Array;
+
+/** dnnl_data_type_t. */
+const TYPE = { bfloat16: 2, float32: 3 } as const;
+/** Execution arguments: DNNL_ARG_*. */
+export const ARGUMENT = { from: 1, to: 17, weights: 33, bias: 41 } as const;
+
+export type ElementType = keyof typeof TYPE;
+
+/** One argument of a run. */
+interface Argument {
+  readonly arg: number;
+  readonly memory: Handle;
+}
+
+export interface Library {
+  readonly path: string;
+  /** `3.2.0`. */
+  readonly version: string;
+  /** Sets the threads of what is made and run next; undefined where this build chooses them itself. */
+  readonly setThreads: ((threads: number) => void) | undefined;
+  /** A matrix whose elements lie `strides` apart, or in whatever order a product likes. */
+  describe(rows: number, columns: number, type: ElementType, strides: readonly [number, number] | "any"): Description;
+  equal(a: Description, b: Description): boolean;
+  bytes(description: Description): number;
+  /** c = a · b (+ bias [1, columns]), or c + a · b. Throws InputError where this build or processor cannot. */
+  product(matrices: { a: Description; b: Description; bias?: Description; c: Description; adds?: true }): Handle;
+  /** What order a product likes its b in; lives as long as the product's description. */
+  likedWeights(product: Handle): Description;
+  /** Copies a matrix to another order or type. */
+  reorder(from: Description, to: Description): Handle;
+  /** Makes a product or reorder ready to run. */
+  prepare(description: Handle): Handle;
+  /** Where `prepare`d work reads or writes: memory of this description, which `place` moves. */
+  memory(description: Description): Handle;
+  place(memory: Handle, at: Memory): void;
+  execute(prepared: Handle, args: readonly Argument[]): void;
+  destroy(kind: "primitive" | "primitive_desc" | "memory", handle: Handle): void;
+}
+
+const OUT_OF_MEMORY = 1;
+const UNIMPLEMENTED = 3;
+const CPU = 1; // dnnl_cpu
+const OPENMP = 2; // DNNL_RUNTIME_OMP
+const ANY = 1; // dnnl_format_tag_any
+const WEIGHTS_DESCRIPTION = 131; // dnnl_query_weights_md
+/** Above the size of version 2's structs: dnnl_memory_desc_t and dnnl_matmul_desc_t. */
+const DESCRIPTION_BYTES = 2048;
+const PRODUCT_BYTES = 5 * DESCRIPTION_BYTES;
+const RTLD_NOW = 2;
+
+const HOW_TO_GET =
+  "install it (Debian, Ubuntu: apt install libdnnl3, or libdnnl2 where that is what there is; Homebrew: brew install " +
+  "onednn; conda: conda install -c conda-forge onednn), or name the file in PARE_ONEDNN";
+
+/** What to look for, in this order. */
+function candidates(): string[] {
+  const names = {
+    darwin: ["libdnnl.3.dylib", "libdnnl.dylib", "libdnnl.2.dylib"],
+    win32: ["dnnl.dll"],
+  }[process.platform as string] ?? ["libdnnl.so.3", "libdnnl.so.2"];
+  const folders = ["", process.env["CONDA_PREFIX"] && join(process.env["CONDA_PREFIX"], "lib")];
+  if (process.platform === "darwin") folders.push("/opt/homebrew/lib", "/usr/local/lib");
+  return folders.flatMap((folder) => (folder === undefined ? [] : names.map((name) => join(folder, name))));
+}
+
+let opened: Library | undefined;
+
+/** Finds oneDNN and opens it, once a process. Throws InputError that says how to get it. */
+export function openLibrary(): Library {
+  opened ??= bind(...find());
+  return opened;
+}
+
+function find(): [koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string] {
+  const koffi = loadKoffi();
+  const named = process.env["PARE_ONEDNN"];
+  const paths = named ? [named] : candidates();
+  let reason = "";
+  for (const path of paths) {
+    try {
+      return [koffi, pinned(koffi, path), path];
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+    }
+  }
+  throw new InputError(
+    named
+      ? `PARE_ONEDNN=${named} cannot be opened: ${reason.trim()}`
+      : `oneDNN was not found (${paths.join(", ")}): ${HOW_TO_GET}`,
+  );
+}
+
+/** Loaded when first needed: its native part is not there for every platform. */
+function loadKoffi(): typeof Koffi {
+  try {
+    return createRequire(import.meta.url)("koffi") as typeof Koffi;
+  } catch (error) {
+    throw new InputError("the package koffi, which calls oneDNN, has no build for this platform", { cause: error });
+  }
+}
+
+/**
+ * Opens a library that stays: koffi would close it while the process ends, and OpenMP's threads, which wait in it for
+ * more work, would crash.
+ */
+function pinned(koffi: typeof Koffi, path: string): Koffi.LibraryHandle {
+  // Threads that wait busily for more work would keep onnxruntime's from the processors. Read when OpenMP is loaded.
+  const before = process.env["OMP_WAIT_POLICY"];
+  process.env["OMP_WAIT_POLICY"] = before ?? "passive";
+  try {
+    const lib = koffi.load(path);
+    if (process.platform !== "win32") {
+      const own = koffi.load(null);
+      const dlopen = own.func("dlopen", "void *", ["str", "int"]) as (path: string, flags: number) => Handle | null;
+      dlopen(path, RTLD_NOW);
+    }
+    return lib;
+  } finally {
+    if (before === undefined) delete process.env["OMP_WAIT_POLICY"];
+  }
+}
+
+/** What every oneDNN has, and nothing else does. */
+function versionFunction(
+  koffi: typeof Koffi,
+  lib: Koffi.LibraryHandle,
+  path: string,
+  versions: Koffi.TypeObject,
+): () => unknown {
+  try {
+    return lib.func("dnnl_version", koffi.pointer(versions), []) as () => unknown;
+  } catch (error) {
+    throw new InputError(`${path} is not oneDNN: ${HOW_TO_GET}`, { cause: error });
+  }
+}
+
+/** A type as koffi takes it. */
+type CType = string | Koffi.TypeObject | ReturnType<typeof Koffi.out>;
+
+function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Library {
+  const argument = koffi.struct({ arg: "int", memory: "void *" });
+  const versions = koffi.struct({ major: "int", minor: "int", patch: "int", hash: "str", runtime: "uint" });
+  const { major, minor, patch, runtime } = koffi.decode(versionFunction(koffi, lib, path, versions)(), versions) as {
+    readonly [field in "major" | "minor" | "patch" | "runtime"]: number;
+  };
+  if (major !== 2 && major !== 3) {
+    throw new InputError(`${path} is oneDNN ${major}.${minor}.${patch}; versions 2 and 3 are known: ${HOW_TO_GET}`);
+  }
+  const created = koffi.out(koffi.pointer("void *"));
+  type Call = (...args: readonly unknown[]) => number;
+  const call = (name: string, ...types: CType[]): Call => {
+    const f = lib.func(`dnnl_${name}`, "int", types) as Call;
+    return (...args) => {
+      const status = f(...args);
+      if (status !== 0) throw failure(name, status);
+      return status;
+    };
+  };
+  /** A function whose first argument is where it puts the address of what it makes. */
+  const maker = (name: string, ...types: CType[]) => {
+    const f = call(name, created, ...types);
+    return (...args: readonly unknown[]): Handle => {
+      const result: [Handle | null] = [null];
+      f(result, ...args);
+      return result[0]!;
+    };
+  };
+  const failure = (name: string, status: number): Error => {
+    const what = `oneDNN ${major}.${minor}.${patch}, ${path}`;
+    if (status === OUT_OF_MEMORY) return new Error(`${what}: no memory left for dnnl_${name}`);
+    if (status !== UNIMPLEMENTED) return new Error(`${what}: dnnl_${name} failed with status ${status}`);
+    return new InputError(`${what}: has no such product for this processor; use --engine onnxruntime, in float32`);
+  };
+
+  const engine = maker("engine_create", "int", "size_t")(CPU, 0);
+  const stream = maker("stream_create", "void *", "uint")(engine, 0);
+  const wait = call("stream_wait", "void *");
+  const bytes = lib.func("dnnl_memory_desc_get_size", "size_t", ["void *"]) as (d: Description) => number | bigint;
+  const equal = lib.func("dnnl_memory_desc_equal", "int", ["void *", "void *"]) as (
+    a: Description,
+    b: Description,
+  ) => number;
+  const query = lib.func("dnnl_primitive_desc_query_md", "void *", ["void *", "int", "int"]) as (
+    product: Handle,
+    what: number,
+    index: number,
+  ) => Handle;
+  const reorder = maker("reorder_primitive_desc_create", "void *", "void *", "void *", "void *", "void *");
+  const memory = maker("memory_create", "void *", "void *", "void *");
+  const place = call("memory_set_data_handle", "void *", "void *");
+  const prepare = maker("primitive_create", "void *");
+  const execute = call("primitive_execute", "void *", "void *", "int", koffi.pointer(argument));
+  const destroyers = {
+    primitive: call("primitive_destroy", "void *"),
+    primitive_desc: call("primitive_desc_destroy", "void *"),
+    memory: call("memory_destroy", "void *"),
+  };
+  const { strided, any, product } = major === 2 ? version2() : version3();
+  let attributes: Handle | undefined;
+  return {
+    path,
+    version: `${major}.${minor}.${patch}`,
+    setThreads:
+      runtime === OPENMP ? (lib.func("omp_set_num_threads", "void", ["int"]) as (threads: number) => void) : undefined,
+    describe: (rows, columns, type, strides) =>
+      strides === "any"
+        ? any([rows, columns], TYPE[type])
+        : strided([rows, columns], TYPE[type], [strides[0], strides[1]]),
+    equal: (a, b) => equal(a, b) !== 0,
+    bytes: (description) => Number(bytes(description)),
+    product({ a, b, bias, c, adds }) {
+      if (adds) attributes ??= adding();
+      return product(a, b, bias ?? null, c, adds ? attributes! : null);
+    },
+    likedWeights: (handle) => query(handle, WEIGHTS_DESCRIPTION, 0),
+    reorder: (from, to) => reorder(from, engine, to, engine, null),
+    prepare,
+    memory: (description) => memory(description, engine, null),
+    place,
+    execute(prepared, args) {
+      execute(prepared, stream, args.length, args);
+      wait(stream);
+    },
+    destroy: (kind, handle) => void destroyers[kind](handle),
+  };
+
+  /** Attributes of a product that is added to what is there. */
+  function adding(): Handle {
+    const operations = maker("post_ops_create")();
+    if (major === 2) call("post_ops_append_sum", "void *", "float")(operations, 1);
+    else call("post_ops_append_sum", "void *", "float", "int", "int")(operations, 1, 0, 0);
+    const made = maker("primitive_attr_create")();
+    call("primitive_attr_set_post_ops", "void *", "void *")(made, operations);
+    return made;
+  }
+
+  type Dimensions = readonly [number, number];
+  interface Describing {
+    strided(dimensions: Dimensions, type: number, strides: Dimensions): Description;
+    any(dimensions: Dimensions, type: number): Description;
+    product(
+      a: Description,
+      b: Description,
+      bias: Description | null,
+      c: Description,
+      attributes: Handle | null,
+    ): Handle;
+  }
+
+  function version3(): Describing {
+    const withStrides = maker("memory_desc_create_with_strides", "int", "int64_t *", "int", "int64_t *");
+    const withTag = maker("memory_desc_create_with_tag", "int", "int64_t *", "int", "int");
+    const matmul = maker("matmul_primitive_desc_create", "void *", "void *", "void *", "void *", "void *", "void *");
+    return {
+      strided: (dimensions, type, strides) => withStrides(2, dimensions, type, strides),
+      any: (dimensions, type) => withTag(2, dimensions, type, ANY),
+      product: (a, b, bias, c, attributes) => matmul(engine, a, b, bias, c, attributes),
+    };
+  }
+
+  function version2(): Describing {
+    const byStrides = call("memory_desc_init_by_strides", "void *", "int", "int64_t *", "int", "int64_t *");
+    const byTag = call("memory_desc_init_by_tag", "void *", "int", "int64_t *", "int", "int");
+    const matmul = call("matmul_desc_init", "void *", "void *", "void *", "void *", "void *");
+    const create = maker("primitive_desc_create", "void *", "void *", "void *", "void *");
+    const filled = (size: number, fill: (struct: Uint8Array) => void) => {
+      const struct = new Uint8Array(size);
+      fill(struct);
+      return struct;
+    };
+    return {
+      strided: (dimensions, type, strides) =>
+        filled(DESCRIPTION_BYTES, (d) => byStrides(d, 2, dimensions, type, strides)),
+      any: (dimensions, type) => filled(DESCRIPTION_BYTES, (d) => byTag(d, 2, dimensions, type, ANY)),
+      product(a, b, bias, c, attributes) {
+        const operation = filled(PRODUCT_BYTES, (o) => matmul(o, a, b, bias, c));
+        return create(operation, attributes, engine, null);
+      },
+    };
+  }
+}

@@ -1,0 +1,55 @@
+import { availableParallelism } from "node:os";
+import { InputError } from "../../errors.js";
+import type { Engine } from "../engine.js";
+import { createGraphEngine } from "../onnxruntime/onnxruntime.js";
+import { openSession, versionOn } from "../onnxruntime/session.js";
+import { type ElementType, openLibrary } from "./library.js";
+import { createProducts } from "./products.js";
+import { openStages } from "./session.js";
+
+/**
+ * oneDNN for the matrix products, in float32 or bfloat16, and onnxruntime for what lies between them, in float32. In
+ * bfloat16 what linears read and their weights are rounded; sums, results and the hidden states stay float32.
+ * Throws InputError where oneDNN is not there, or cannot multiply in this precision on this processor.
+ */
+export function createOneDnnEngine(
+  options: { threads?: number; frugal?: boolean; precision?: ElementType } = {},
+): Engine {
+  const { precision = "float32", frugal = false } = options;
+  const threads = options.threads ?? availableParallelism();
+  const library = openLibrary();
+  if (options.threads !== undefined && !library.setThreads) {
+    throw new InputError(
+      `--threads: oneDNN in ${library.path} is not built with OpenMP and chooses its threads itself`,
+    );
+  }
+  const products = createProducts(library, precision, threads);
+  products.check();
+  // One run at a time: runs of a graph share what lies between its stages.
+  let turn: Promise<unknown> = Promise.resolve();
+  const engine = createGraphEngine({
+    name: "onednn",
+    precision,
+    device: "cpu",
+    threads,
+    version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,
+    open: async (graph) => {
+      const session = await openStages(graph, products, frugal, (part) => openSession(part, { threads, frugal }));
+      return {
+        run(feeds, fetches) {
+          const result = turn.then(() => session.run(feeds, fetches));
+          turn = result.catch(() => {});
+          return result;
+        },
+        release: () => session.release(),
+      };
+    },
+  });
+  return {
+    ...engine,
+    async dispose() {
+      await engine.dispose();
+      products.dispose();
+    },
+  };
+}
