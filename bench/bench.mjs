@@ -1,6 +1,6 @@
 // Times pare on a real checkpoint, beside another program where one is given. See bench/README.md.
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,7 @@ import { sampleWindows } from "../dist/calibration/sampling.js";
 import { loadSource } from "../dist/data/sources.js";
 import { evaluationWindows } from "../dist/data/windows.js";
 import { loadTokenizer } from "../dist/tokenizer/tokenizer.js";
+import { median, runJob, saveWindows } from "./support.mjs";
 
 const run = promisify(execFile);
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -22,8 +23,15 @@ const { values: args } = parseArgs({
     windows: { type: "string", default: "32" },
     "evaluation-windows": { type: "string", default: "4" },
     length: { type: "string", default: "1024" },
+    // Windows of token ids in place of C4's and WikiText-2's, for a model without a tokenizer; see scripts/make-llama-shape.mjs.
+    ids: { type: "string" },
+    engine: { type: "string" },
+    precision: { type: "string", default: "float32" },
+    // Print what share of the machine's limit each stage reaches; measuring the limit takes a second of compress.
+    profile: { type: "boolean", default: false },
   },
 });
+const computed = { precision: args.precision, ...(args.engine && { engine: args.engine }) };
 if (!args.model) {
   console.error("bench: --model FOLDER is missing; any LLaMA-type checkpoint will do");
   process.exit(2);
@@ -33,7 +41,7 @@ const work = await mkdtemp(join(tmpdir(), "pare-bench-"));
 try {
   const record = await bench();
   await mkdir(join(here, "results"), { recursive: true });
-  const file = join(here, "results", `${record.date.slice(0, 10)}.json`);
+  const file = join(here, "results", `${record.date.slice(0, 10)}-${record.model}-${record.precision}.json`);
   await writeFile(file, `${JSON.stringify(record, null, 2)}\n`);
   console.log(`\nkept in ${file}`);
 } finally {
@@ -50,23 +58,24 @@ async function bench() {
     const runs = [];
     for (let i = 0; i < +args.runs; i++) {
       const output = join(work, method);
-      const compress = await child("compress", { model: args.model, output, method, windows });
-      const evaluate = await child("evaluate", { model: output, base: args.model, windows: evaluation });
+      const { model, profile } = args;
+      const compress = await runJob("compress", { model, output, method, windows, profile, ...computed });
+      const evaluate = await runJob("evaluate", { model: output, base: model, windows: evaluation, ...computed });
       const peer = args.peer ? await runPeer(method, windows, evaluation) : undefined;
       runs.push({ compress, evaluate, peer });
       print(method, runs.at(-1));
       await rm(output, { recursive: true, force: true });
     }
-    const median = (of) => runs.map(of).sort((a, b) => a - b)[Math.floor(runs.length / 2)];
+    const middle = (of) => median(runs.map(of));
     const row = {
       method,
-      compressSeconds: median((r) => r.compress.wall),
-      evaluateSeconds: median((r) => r.evaluate.wall),
+      compressSeconds: middle((r) => r.compress.wall),
+      evaluateSeconds: middle((r) => r.evaluate.wall),
       compressPeakMB: Math.max(...runs.map((r) => r.compress.peakMB)),
       evaluatePeakMB: Math.max(...runs.map((r) => r.evaluate.peakMB)),
       ...(args.peer && {
-        compressRatio: median((r) => r.compress.wall / peerCompress(r.peer)),
-        evaluateRatio: median((r) => r.evaluate.wall / r.peer.seconds.evaluate),
+        compressRatio: middle((r) => r.compress.wall / peerCompress(r.peer)),
+        evaluateRatio: middle((r) => r.evaluate.wall / r.peer.seconds.evaluate),
       }),
       runs,
     };
@@ -85,21 +94,29 @@ async function bench() {
     model: args.model.split("/").at(-1),
     windows: +args.windows,
     length: +args.length,
+    precision: args.precision,
+    engine: args.engine ?? "auto",
     rows,
   };
 }
 
 /** The windows of token ids that pare and the peer both read. */
 async function writeWindows(calibration, evaluation, dataDirectory) {
-  const tokenizer = await loadTokenizer(args.model);
   const length = +args.length;
+  if (args.ids) {
+    const { windows } = JSON.parse(await readFile(args.ids, "utf8"));
+    const own = windows.map((ids) => ids.slice(0, length));
+    await saveWindows(calibration, own.slice(0, +args.windows));
+    await saveWindows(evaluation, own.slice(-Number(args["evaluation-windows"])));
+    return;
+  }
+  const tokenizer = await loadTokenizer(args.model);
   const c4 = await loadSource("c4", { purpose: "calibration", dataDirectory });
   const choice = { samples: +args.windows, sequenceLength: length, seed: 0, sampling: "default" };
   const wikitext = await loadSource("wikitext2", { purpose: "evaluation", dataDirectory });
   const measured = evaluationWindows(wikitext, tokenizer, { length, count: +args["evaluation-windows"] });
-  const save = (file, list) => writeFile(file, JSON.stringify({ windows: list.map((window) => [...window]) }));
-  await save(calibration, sampleWindows(c4, tokenizer, choice).windows);
-  await save(evaluation, measured);
+  await saveWindows(calibration, sampleWindows(c4, tokenizer, choice).windows);
+  await saveWindows(evaluation, measured);
 }
 
 function peerCompress({ seconds }) {
@@ -112,20 +129,15 @@ function print(method, { compress, evaluate, peer }) {
       .map(([name, s]) => `${name} ${s.toFixed(1)}`)
       .join(", ");
   console.log(`${method} compress: ${compress.wall.toFixed(1)} s (${stages(compress)}), peak ${compress.peakMB} MB`);
+  for (const { stage, gigaflops, share } of compress.profile?.stages ?? []) {
+    if (share) console.log(`  ${stage}: ${gigaflops.toFixed(0)} GFLOP/s, ${(100 * share).toFixed(0)}% of the limit`);
+  }
   console.log(`${method} evaluate: ${evaluate.wall.toFixed(1)} s, peak ${evaluate.peakMB} MB, ${figures(evaluate)}`);
   if (peer) console.log(`${method} peer: ${stages(peer)}; ${figures(peer)}`);
 }
 
 function figures({ perplexity, jsd }) {
   return `perplexity ${perplexity.toFixed(4)}, JSD ${jsd.toFixed(6)}`;
-}
-
-/** One job of job.mjs in a process of its own; what it prints as JSON. */
-async function child(job, options) {
-  const { stdout } = await run(process.execPath, [join(here, "job.mjs"), job, JSON.stringify(options)], {
-    maxBuffer: 1e9,
-  });
-  return JSON.parse(stdout);
 }
 
 async function runPeer(method, calibration, evaluation) {
@@ -142,7 +154,7 @@ async function runPeer(method, calibration, evaluation) {
       evaluation,
       "--method",
       method,
-    ].concat(["--sparsity", "0.5", "--dtype", "float32", "--fast"]),
+    ].concat(["--sparsity", "0.5", "--dtype", args.precision, "--fast"]),
     { maxBuffer: 1e9 },
   );
   const { seconds, perplexity, jsd } = JSON.parse(stdout);

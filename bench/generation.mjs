@@ -4,6 +4,7 @@
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "./support.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -20,7 +21,6 @@ const place = (name) => fileURLToPath(new URL(name, import.meta.url));
 const job = (batch) => [values.model, String(batch), values["prompt-tokens"], values["new-tokens"]];
 const run = (command, args) =>
   JSON.parse(execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
 for (const batch of cases) {
   const ours = [];
