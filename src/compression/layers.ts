@@ -11,7 +11,7 @@ import { spillWindows } from "../model/spill.js";
 import { createWeightWriter, type WeightWriter } from "../model/storage.js";
 import type { OnProgress, Stopwatch } from "../progress.js";
 import type { SiteResult } from "../results/compression-record.js";
-import { isFloatDType, narrow, widen } from "../tensor/dtype.js";
+import { isFloatDType, rounded } from "../tensor/dtype.js";
 import { commitTo, type FinishedLayers } from "./finished-layers.js";
 
 /** What the layer loop works with. */
@@ -190,7 +190,7 @@ async function compressSite(
     const context = { multiply: engine.multiply, warn, shared };
     const compressed = await method.compress(matrix, statistics ?? none, target, methodOptions, context);
     const { dtype } = model.checkpoint.tensors.get(site.stored.tensor)!;
-    return isFloatDType(dtype) && dtype !== "F32" ? widen(narrow(compressed.data, dtype), dtype) : compressed.data;
+    return isFloatDType(dtype) ? rounded(compressed.data, dtype) : compressed.data;
   } catch (error) {
     if (error instanceof RunError) throw new RunError(`${site.name}: ${error.message}`, { cause: error });
     throw error;

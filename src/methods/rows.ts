@@ -17,10 +17,12 @@ export function zeroMarked(
   const mask = new Uint8Array(columns);
   for (let r = 0; r < rows; r++) {
     const row = data.subarray(r * columns, (r + 1) * columns);
+    const rowBits = bitsOf(row);
     if (scale) for (let c = 0; c < columns; c++) scores[c] = Math.abs(row[c]!) * scale[c]!;
     else scores.set(row);
     mark(bits, mask);
-    for (let c = 0; c < columns; c++) if (mask[c] === 1) row[c] = 0;
+    // 1 becomes no bit, 0 all bits: half go, and a branch would be mispredicted as often.
+    for (let c = 0; c < columns; c++) rowBits[c]! &= mask[c]! - 1;
   }
   return { rows, columns, data };
 }

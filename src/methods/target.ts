@@ -45,8 +45,10 @@ export function checkTarget(target: Target, inputs: number, where: string): void
 
 /** How many of the values are 0, of either sign. */
 export function countZeros(values: Float32Array): number {
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   let zeros = 0;
-  for (let i = 0; i < values.length; i++) if (values[i] === 0) zeros++;
+  // Only of no bits at all does taking 1 leave a negative number: no branch, which would be mispredicted half the time.
+  for (let i = 0; i < bits.length; i++) zeros += ((bits[i]! & 0x7fffffff) - 1) >>> 31;
   return zeros;
 }
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { InputError, RunError } from "../errors.js";
-import { markLowest } from "../tensor/select.js";
+import { zeroLowest } from "./lowest.js";
 import type { Method, Statistics } from "./method.js";
 import { markGroups } from "./pattern.js";
 import { zeroMarked } from "./rows.js";
@@ -25,8 +25,7 @@ export const wanda: Method<z.infer<typeof options>> = {
     checkTarget(target, weight.columns, "the weight");
     const norms = inputNorms(statistics, weight.columns);
     if (target.kind === "n:m") return zeroMarked(weight, norms, (bits, mask) => markGroups(bits, target, mask));
-    const count = Math.floor(weight.columns * target.sparsity);
-    return zeroMarked(weight, norms, (bits, mask) => markLowest(bits, count, mask));
+    return zeroLowest(weight, norms, Math.floor(weight.columns * target.sparsity));
   },
 };
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { firstNonFinite, narrow, widen } from "./dtype.js";
+import { allFinite, firstNonFinite, narrow, rounded, widen } from "./dtype.js";
 
 const ALL = new Uint8Array(Uint16Array.from({ length: 65536 }, (_, i) => i).buffer);
 
@@ -28,6 +28,26 @@ describe.each([
     const values = widen(ALL, dtype);
     const wrong = [...values.keys()].filter((i) => !Object.is(values[i], defined(i, exponentBits, fractionBits)));
     expect(wrong).toEqual([]);
+  });
+
+  it("knows of every pattern, wherever it stands, whether it is finite", () => {
+    const wrong: number[] = [];
+    for (let pattern = 0; pattern < 65536; pattern++) {
+      const finite = Number.isFinite(defined(pattern, exponentBits, fractionBits));
+      for (let place = 0; place < 3; place++) {
+        const elements = new Uint16Array(3);
+        elements[place] = pattern;
+        if (allFinite(new Uint8Array(elements.buffer), dtype) !== finite) wrong.push(pattern);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it("rounds to what is read again", () => {
+    const values = Float32Array.from({ length: 1000 }, (_, i) => Math.sin(i) * 2 ** ((i % 20) - 10));
+    expect(rounded(values, dtype)).toEqual(widen(narrow(values, dtype), dtype));
+    const exact = rounded(values, dtype);
+    expect(rounded(exact, dtype)).toEqual(exact);
   });
 
   it("narrows every widened pattern back to itself, NaN payloads included", () => {

@@ -26,28 +26,29 @@ export function isFloatDType(dtype: DType): dtype is FloatDType {
   return dtype === "F32" || dtype === "F16" || dtype === "BF16";
 }
 
-/** The least magnitude that rounds to infinity: half a unit in the last place above the largest finite number. */
-const OVERFLOW: Readonly<Record<FloatDType, number>> = {
-  F32: Number.POSITIVE_INFINITY,
-  F16: 65520,
-  BF16: (2 - 2 ** -8) * 2 ** 127,
-};
+/** The bits of the least magnitude that rounds to infinity: half a unit in the last place above the largest finite number. */
+const OVERFLOW: Readonly<Record<FloatDType, number>> = { F32: 0x7f800000, F16: 0x477ff000, BF16: 0x7f7f8000 };
+/** All ones in an exponent, and what carries it into the sign: of two 16-bit numbers at once. */
+const PAIR_EXPONENTS = { F16: [0x7c007c00, 0x04000400], BF16: [0x7f807f80, 0x00800080] } as const;
 
 /** Index of the first value that is NaN, infinite, or would become infinite when rounded to `dtype`; -1 if there is none. */
 export function firstNonFinite(values: Float32Array, dtype: FloatDType = "F32"): number {
-  if (dtype === "F32" && allFinite(values)) return -1;
-  const limit = OVERFLOW[dtype];
-  // Written so that NaN, for which every comparison is false, is caught too.
-  for (let i = 0; i < values.length; i++) if (!(Math.abs(values[i]!) < limit)) return i;
-  return -1;
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const carry = 0x80000000 - OVERFLOW[dtype];
+  let carried = 0;
+  for (let i = 0; i < bits.length; i++) carried |= (bits[i]! & 0x7fffffff) + carry;
+  return carried >= 0 ? -1 : bits.findIndex((one) => (one & 0x7fffffff) >= OVERFLOW[dtype]);
 }
 
-/** By integers, in a third of the time: an exponent of all ones carries into the sign. */
-function allFinite(values: Float32Array): boolean {
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+/** Whether none of the little-endian elements is NaN or infinite. */
+export function allFinite(bytes: Uint8Array, dtype: FloatDType): boolean {
+  const { buffer, byteOffset } = aligned(bytes, 4);
+  const words = new Int32Array(buffer, byteOffset, bytes.length >> 2);
+  const [exponents, carry] = dtype === "F32" ? [0x7f800000, 0x00800000] : PAIR_EXPONENTS[dtype];
+  const signs = dtype === "F32" ? 0x80000000 : 0x80008000;
   let carried = 0;
-  for (let i = 0; i < bits.length; i++) carried |= (bits[i]! & 0x7f800000) + 0x00800000;
-  return carried >= 0;
+  for (let i = 0; i < words.length; i++) carried |= (words[i]! & exponents) + carry;
+  return (carried & signs) === 0 && firstNonFinite(widen(bytes.subarray(4 * words.length), dtype)) < 0;
 }
 
 /**
@@ -96,11 +97,26 @@ export function narrow(values: Float32Array, dtype: FloatDType): Uint8Array {
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   const halves = new Uint16Array(bits.length);
   if (dtype === "BF16") {
-    for (let i = 0; i < bits.length; i++) halves[i] = toBfloat16(bits[i]!);
+    if (isExact(bits)) for (let i = 0; i < bits.length; i++) halves[i] = bits[i]! >>> 16;
+    else for (let i = 0; i < bits.length; i++) halves[i] = toBfloat16(bits[i]!);
   } else {
     for (let i = 0; i < bits.length; i++) halves[i] = toHalf(bits[i]!);
   }
   return new Uint8Array(halves.buffer);
+}
+
+/** The values as they will be read again when they are stored as `dtype`: the same array where nothing has to be rounded. */
+export function rounded(values: Float32Array, dtype: FloatDType): Float32Array {
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  if (dtype === "F32" || (dtype === "BF16" && isExact(bits))) return values;
+  return widen(narrow(values, dtype), dtype);
+}
+
+/** Whether these float32 numbers are bfloat16 numbers. */
+function isExact(bits: Int32Array): boolean {
+  let low = 0;
+  for (let i = 0; i < bits.length; i++) low |= bits[i]!;
+  return (low & 0xffff) === 0;
 }
 
 function toBfloat16(bits: number): number {
