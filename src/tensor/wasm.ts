@@ -16,17 +16,20 @@ export interface Kernel {
 }
 
 /**
- * A function that gives a kernel of dist/, loaded at its first call; null where WebAssembly or its SIMD instructions are
- * missing. `path` is that in dist/, which lies beside src/.
+ * A kernel of dist/, with a memory of its own; null where WebAssembly or its SIMD instructions are missing. `path` is that in
+ * dist/, which lies beside src/.
  */
+export function openKernel<K extends Kernel>(path: string): K | null {
+  const bytes = readFileSync(new URL(`../../dist/${path}`, import.meta.url));
+  const runs = typeof WebAssembly === "object" && WebAssembly.validate(bytes);
+  return runs ? (new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as K) : null;
+}
+
+/** A function that gives a kernel, opened at its first call. */
 export function lazyKernel<K extends Kernel>(path: string): () => K | null {
   let loaded: K | null | undefined;
   return () => {
-    if (loaded === undefined) {
-      const bytes = readFileSync(new URL(`../../dist/${path}`, import.meta.url));
-      const runs = typeof WebAssembly === "object" && WebAssembly.validate(bytes);
-      loaded = runs ? (new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports as K) : null;
-    }
+    if (loaded === undefined) loaded = openKernel<K>(path);
     return loaded;
   };
 }

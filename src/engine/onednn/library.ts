@@ -20,6 +20,9 @@ const TYPE = { bfloat16: 2, float32: 3 } as const;
 /** Execution arguments: DNNL_ARG_*. */
 export const ARGUMENT = { from: 1, to: 17, weights: 33, bias: 41 } as const;
 
+/** What is done to a product's numbers before they are written: added to those there, made x · sigmoid(x), or multiplied. */
+export type After = "add" | "silu" | { readonly times: Description };
+
 export type ElementType = keyof typeof TYPE;
 
 /** One argument of a run. */
@@ -34,12 +37,16 @@ export interface Library {
   readonly version: string;
   /** Sets the threads of what is made and run next; undefined where this build chooses them itself. */
   readonly setThreads: ((threads: number) => void) | undefined;
-  /** A matrix whose elements lie `strides` apart, or in whatever order a product likes. */
-  describe(rows: number, columns: number, type: ElementType, strides: readonly [number, number] | "any"): Description;
+  /** The execution argument for what `After` multiplies by. */
+  readonly factorArgument: number;
+  /** A matrix, or several of one size, whose elements lie `strides` apart, or in whatever order a product likes. */
+  describe(sizes: readonly number[], type: ElementType, strides: readonly number[] | "any"): Description;
   equal(a: Description, b: Description): boolean;
   bytes(description: Description): number;
-  /** c = a · b (+ bias [1, columns]), or c + a · b. Throws InputError where this build or processor cannot. */
-  product(matrices: { a: Description; b: Description; bias?: Description; c: Description; adds?: true }): Handle;
+  /** c = a · b (+ bias [1, columns]), and `after`. Throws InputError where this build or processor cannot. */
+  product(matrices: { a: Description; b: Description; bias?: Description; c: Description; after?: After }): Handle;
+  /** softmax of every row of a matrix; undefined where this version has none between types. */
+  readonly softmax: ((from: Description, to: Description) => Handle) | undefined;
   /** What order a product likes its b in; lives as long as the product's description. */
   likedWeights(product: Handle): Description;
   /** Copies a matrix to another order or type. */
@@ -63,6 +70,13 @@ const WEIGHTS_DESCRIPTION = 131; // dnnl_query_weights_md
 const DESCRIPTION_BYTES = 2048;
 const PRODUCT_BYTES = 5 * DESCRIPTION_BYTES;
 const RTLD_NOW = 2;
+/** dnnl_prop_kind_t and dnnl_alg_kind_t. */
+const FORWARD = 96;
+const BINARY_MULTIPLY = 0x1fff1;
+const SOFTMAX = 0x30000;
+/** By version: dnnl_eltwise_swish, and DNNL_ARG_ATTR_MULTIPLE_POST_OP(0). */
+const SWISH = { 2: 0xdf, 3: 0x2c } as const;
+const FACTOR = { 2: 16384, 3: 32768 } as const;
 
 const HOW_TO_GET =
   "install it (Debian, Ubuntu: apt install libdnnl3, or libdnnl2 where that is what there is; Homebrew: brew install " +
@@ -210,24 +224,29 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     primitive: call("primitive_destroy", "void *"),
     primitive_desc: call("primitive_desc_destroy", "void *"),
     memory: call("memory_destroy", "void *"),
+    primitive_attr: call("primitive_attr_destroy", "void *"),
   };
-  const { strided, any, product } = major === 2 ? version2() : version3();
-  let attributes: Handle | undefined;
+  const { strided, any, product, softmax } = major === 2 ? version2() : version3();
   return {
     path,
     version: `${major}.${minor}.${patch}`,
     setThreads:
       runtime === OPENMP ? (lib.func("omp_set_num_threads", "void", ["int"]) as (threads: number) => void) : undefined,
-    describe: (rows, columns, type, strides) =>
-      strides === "any"
-        ? any([rows, columns], TYPE[type])
-        : strided([rows, columns], TYPE[type], [strides[0], strides[1]]),
+    factorArgument: FACTOR[major] | 2,
+    describe: (sizes, type, strides) =>
+      strides === "any" ? any(sizes, TYPE[type]) : strided(sizes, TYPE[type], strides),
     equal: (a, b) => equal(a, b) !== 0,
     bytes: (description) => Number(bytes(description)),
-    product({ a, b, bias, c, adds }) {
-      if (adds) attributes ??= adding();
-      return product(a, b, bias ?? null, c, adds ? attributes! : null);
+    product({ a, b, bias, c, after }) {
+      if (!after) return product(a, b, bias ?? null, c, null);
+      const attributes = attributesFor(after);
+      try {
+        return product(a, b, bias ?? null, c, attributes);
+      } finally {
+        destroyers.primitive_attr(attributes);
+      }
     },
+    softmax,
     likedWeights: (handle) => query(handle, WEIGHTS_DESCRIPTION, 0),
     reorder: (from, to) => reorder(from, engine, to, engine, null),
     prepare,
@@ -240,17 +259,26 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     destroy: (kind, handle) => void destroyers[kind](handle),
   };
 
-  /** Attributes of a product that is added to what is there. */
-  function adding(): Handle {
+  function attributesFor(after: After): Handle {
     const operations = maker("post_ops_create")();
-    if (major === 2) call("post_ops_append_sum", "void *", "float")(operations, 1);
-    else call("post_ops_append_sum", "void *", "float", "int", "int")(operations, 1, 0, 0);
+    const append = (name: string, types: CType[], ...values: readonly unknown[]) =>
+      call(`post_ops_append_${name}`, "void *", ...types)(operations, ...values);
+    if (after === "add") {
+      if (major === 2) append("sum", ["float"], 1);
+      else append("sum", ["float", "int", "int"], 1, 0, 0);
+    } else if (after === "silu") {
+      if (major === 2) append("eltwise", ["float", "int", "float", "float"], 1, SWISH[2], 1, 0);
+      else append("eltwise", ["int", "float", "float"], SWISH[3], 1, 0);
+    } else {
+      append("binary", ["int", "void *"], BINARY_MULTIPLY, after.times);
+    }
     const made = maker("primitive_attr_create")();
     call("primitive_attr_set_post_ops", "void *", "void *")(made, operations);
+    call("post_ops_destroy", "void *")(operations);
     return made;
   }
 
-  type Dimensions = readonly [number, number];
+  type Dimensions = readonly number[];
   interface Describing {
     strided(dimensions: Dimensions, type: number, strides: Dimensions): Description;
     any(dimensions: Dimensions, type: number): Description;
@@ -261,16 +289,20 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
       c: Description,
       attributes: Handle | null,
     ): Handle;
+    readonly softmax: Library["softmax"];
   }
 
   function version3(): Describing {
     const withStrides = maker("memory_desc_create_with_strides", "int", "int64_t *", "int", "int64_t *");
     const withTag = maker("memory_desc_create_with_tag", "int", "int64_t *", "int", "int");
     const matmul = maker("matmul_primitive_desc_create", "void *", "void *", "void *", "void *", "void *", "void *");
+    const rest = ["void *", "int", "int", "void *", "void *", "int", "void *"];
+    const softmax = maker("softmax_forward_primitive_desc_create", ...rest);
     return {
-      strided: (dimensions, type, strides) => withStrides(2, dimensions, type, strides),
-      any: (dimensions, type) => withTag(2, dimensions, type, ANY),
+      strided: (dimensions, type, strides) => withStrides(dimensions.length, dimensions, type, strides),
+      any: (dimensions, type) => withTag(dimensions.length, dimensions, type, ANY),
       product: (a, b, bias, c, attributes) => matmul(engine, a, b, bias, c, attributes),
+      softmax: (from, to) => softmax(engine, FORWARD, SOFTMAX, from, to, 1, null),
     };
   }
 
@@ -278,6 +310,8 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     const byStrides = call("memory_desc_init_by_strides", "void *", "int", "int64_t *", "int", "int64_t *");
     const byTag = call("memory_desc_init_by_tag", "void *", "int", "int64_t *", "int", "int");
     const matmul = call("matmul_desc_init", "void *", "void *", "void *", "void *", "void *");
+    const rest = ["void *", "int", "int", "void *", "void *", "int"];
+    const softmax = minor < 6 ? undefined : call("softmax_v2_forward_desc_init", ...rest);
     const create = maker("primitive_desc_create", "void *", "void *", "void *", "void *");
     const filled = (size: number, fill: (struct: Uint8Array) => void) => {
       const struct = new Uint8Array(size);
@@ -286,12 +320,18 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     };
     return {
       strided: (dimensions, type, strides) =>
-        filled(DESCRIPTION_BYTES, (d) => byStrides(d, 2, dimensions, type, strides)),
-      any: (dimensions, type) => filled(DESCRIPTION_BYTES, (d) => byTag(d, 2, dimensions, type, ANY)),
+        filled(DESCRIPTION_BYTES, (d) => byStrides(d, dimensions.length, dimensions, type, strides)),
+      any: (dimensions, type) => filled(DESCRIPTION_BYTES, (d) => byTag(d, dimensions.length, dimensions, type, ANY)),
       product(a, b, bias, c, attributes) {
         const operation = filled(PRODUCT_BYTES, (o) => matmul(o, a, b, bias, c));
         return create(operation, attributes, engine, null);
       },
+      softmax:
+        softmax &&
+        ((from, to) => {
+          const operation = filled(PRODUCT_BYTES, (o) => softmax(o, FORWARD, SOFTMAX, from, to, 1));
+          return create(operation, null, engine, null);
+        }),
     };
   }
 }

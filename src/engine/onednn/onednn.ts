@@ -3,6 +3,7 @@ import { InputError } from "../../errors.js";
 import type { Engine } from "../engine.js";
 import { createGraphEngine } from "../onnxruntime/onnxruntime.js";
 import { openSession, versionOn } from "../onnxruntime/session.js";
+import { openArena } from "./arena.js";
 import { type ElementType, openLibrary } from "./library.js";
 import { createProducts } from "./products.js";
 import { openStages } from "./session.js";
@@ -25,6 +26,7 @@ export function createOneDnnEngine(
   }
   const products = createProducts(library, precision, threads);
   products.check();
+  const arena = openArena();
   // One run at a time: runs of a graph share what lies between its stages.
   let turn: Promise<unknown> = Promise.resolve();
   const engine = createGraphEngine({
@@ -34,7 +36,7 @@ export function createOneDnnEngine(
     threads,
     version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,
     open: async (graph) => {
-      const session = await openStages(graph, products, frugal, (part) => openSession(part, { threads, frugal }));
+      const session = await openStages(graph, products, arena, (part) => openSession(part, { threads, frugal }));
       return {
         run(feeds, fetches) {
           const result = turn.then(() => session.run(feeds, fetches));

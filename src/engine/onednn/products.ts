@@ -1,27 +1,53 @@
 import { ARGUMENT, type Description, type ElementType, type Handle, type Library, type Memory } from "./library.js";
 
 /**
- * The two products of a block, over memory of JavaScript's: what a linear computes, and what a Gram matrix is made of.
- * Operands are given as float32 and rounded to the precision before they are multiplied; sums and results are float32.
+ * The products of a block, and softmax, over memory of JavaScript's or of a kernel's. Operands of linears and Gram matrices are
+ * float32 rounded to the precision; sums are float32, and so are results, but for what another product reads next.
  */
 export interface Products {
-  /** x as the products of the precision read it: itself in float32. [rows, columns] */
-  operand(x: Float32Array, rows: number, columns: number, room: Memory | undefined): Operand;
-  /** y = x · wᵀ (+ bias). x [rows, in], w [out, in], y [rows, out]. */
-  linear(x: Operand, weight: Float32Array, bias: Float32Array | undefined, y: Float32Array): void;
-  /** c += aᵀ · b. a [rows, m], b [rows, n], c [m, n]. */
-  addGram(a: Operand, b: Operand, c: Float32Array): void;
+  readonly precision: ElementType;
+  /** Rounds to bfloat16. [rows, columns] */
+  round(x: Float32Array, y: Half, rows: number, columns: number): void;
+  /** y = x · wᵀ (+ bias), and `after`. x [rows, in], w [out, in], y [rows, out] and what it is multiplied by. */
+  linear(x: Operand, weight: Float32Array, bias: Float32Array | undefined, y: Numbers, after?: After): void;
+  /** c += aᵀ · b, where a and b are columns [from, to) of x. */
+  addGram(x: Operand, a: Columns, b: Columns, c: Float32Array): void;
+  /** c = a · b, matrix by matrix, in float32. */
+  multiply(a: Matrices, b: Matrices, c: Matrices): void;
+  /** Makes every row of so many numbers its softmax; undefined where oneDNN has none. */
+  readonly softmax: ((x: Float32Array, columns: number) => void) | undefined;
   /** Throws InputError where this processor has no such products. */
   check(): void;
   dispose(): void;
 }
 
+/** bfloat16 numbers, as their bits. */
+export type Half = Uint16Array;
+export type Numbers = Float32Array | Half;
+
+/** What is done to a product before it is written: x · sigmoid(x), or times other numbers. */
+export type After = "silu" | { readonly times: Numbers };
+
+interface Columns {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** A matrix in the precision of the products. */
 export interface Operand {
-  readonly data: Memory;
+  readonly data: Numbers;
   readonly rows: number;
   readonly columns: number;
 }
+
+/** Matrices [rows, columns] in two dimensions of them, whose elements lie `strides` apart. */
+export interface Matrices {
+  readonly data: Float32Array;
+  readonly sizes: readonly [number, number, rows: number, columns: number];
+  readonly strides: readonly [number, number, rows: number, columns: number];
+}
+
+const typeOf = (data: Numbers): ElementType => (data instanceof Float32Array ? "float32" : "bfloat16");
 
 /** Work of one kind and size, with the memory that its arguments are placed in. */
 interface Prepared {
@@ -55,7 +81,7 @@ export function createProducts(library: Library, precision: ElementType, threads
   const owners = new Set<Handle>();
 
   const rowMajor = (rows: number, columns: number, type: ElementType) =>
-    library.describe(rows, columns, type, [columns, 1]);
+    library.describe([rows, columns], type, [columns, 1]);
   const forget = ({ primitive, description, memories }: Prepared) => {
     for (const { memory } of memories) library.destroy("memory", memory);
     library.destroy("primitive", primitive);
@@ -103,14 +129,28 @@ export function createProducts(library: Library, precision: ElementType, threads
       return ready(count, library.reorder(source, target), places);
     });
 
-  const prepareLinear = (rows: number, inputs: number, outputs: number, biased: boolean): Linear =>
-    keep(`linear ${rows} ${inputs} ${outputs} ${biased}`, () => {
+  const prepareLinear = (
+    rows: number,
+    inputs: number,
+    outputs: number,
+    biased: boolean,
+    type: ElementType = "float32",
+    after?: "silu" | { readonly times: ElementType },
+  ): Linear =>
+    keep(`linear ${rows} ${inputs} ${outputs} ${biased} ${type} ${after === "silu" ? after : after?.times}`, () => {
       const count = takeThreads(rows * inputs * outputs, LEAST_PRODUCT);
       const a = rowMajor(rows, inputs, precision);
-      const c = rowMajor(rows, outputs, "float32");
+      const c = rowMajor(rows, outputs, type);
+      const factor = after && after !== "silu" ? rowMajor(rows, outputs, after.times) : undefined;
       const bias = biased ? rowMajor(1, outputs, "float32") : undefined;
-      const b = library.describe(inputs, outputs, precision, "any");
-      const description = library.product({ a, b, c, ...(bias && { bias }) });
+      const b = library.describe([inputs, outputs], precision, "any");
+      const description = library.product({
+        a,
+        b,
+        c,
+        ...(bias && { bias }),
+        ...(after && { after: factor ? { times: factor } : "silu" }),
+      });
       const liked = library.likedWeights(description);
       const size = `${inputs} ${outputs}`;
       const known = layouts.get(size) ?? [];
@@ -126,6 +166,7 @@ export function createProducts(library: Library, precision: ElementType, threads
         [ARGUMENT.to, c],
       ];
       if (bias) places.push([ARGUMENT.bias, bias]);
+      if (factor) places.push([library.factorArgument, factor]);
       return { ...ready(count, description, places), layout };
     });
 
@@ -134,7 +175,7 @@ export function createProducts(library: Library, precision: ElementType, threads
     let found = layout.packed.get(weight);
     if (!found) {
       const index = layouts.get(`${inputs} ${outputs}`)!.indexOf(layout);
-      const plain = () => library.describe(inputs, outputs, "float32", [1, inputs]);
+      const plain = () => library.describe([inputs, outputs], "float32", [1, inputs]);
       found = new Uint8Array(layout.bytes);
       run(
         copy(`${inputs} ${outputs} ${index}`, weight.length, plain, () => layout.description),
@@ -146,37 +187,70 @@ export function createProducts(library: Library, precision: ElementType, threads
     return found;
   };
 
+  const makeSoftmax = library.softmax;
   return {
-    operand(x, rows, columns, room) {
-      if (precision === "float32" || x.length === 0) return { data: x, rows, columns };
-      const data = room instanceof Uint16Array && room.length === x.length ? room : new Uint16Array(x.length);
+    precision,
+    round(x, y, rows, columns) {
+      if (x.length === 0) return;
       const of = (type: ElementType) => () => rowMajor(rows, columns, type);
-      run(copy(`rows ${rows} ${columns}`, x.length, of("float32"), of(precision)), x, data);
-      return { data, rows, columns };
+      run(copy(`rows ${rows} ${columns}`, x.length, of("float32"), of("bfloat16")), x, y);
     },
-    linear(x, weight, bias, y) {
+    linear(x, weight, bias, y, after) {
       const outputs = y.length / x.rows;
       if (x.rows === 0) return; // an expert that no token goes to
-      const linear = prepareLinear(x.rows, x.columns, outputs, bias !== undefined);
+      const kind = after && after !== "silu" ? { times: typeOf(after.times) } : after;
+      const linear = prepareLinear(x.rows, x.columns, outputs, bias !== undefined, typeOf(y), kind);
       const weights = packed(weight, linear.layout, x.columns, outputs);
-      run(linear, x.data, weights, y, ...(bias ? [bias] : []));
+      run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...(after && after !== "silu" ? [after.times] : []));
     },
-    addGram(a, b, c) {
-      if (a.rows === 0) return;
-      const { rows, columns } = a;
-      const gram = keep(`gram ${rows} ${columns} ${b.columns}`, () => {
-        const count = takeThreads(rows * columns * b.columns, LEAST_PRODUCT);
-        const first = library.describe(columns, rows, precision, [1, columns]);
-        const second = rowMajor(rows, b.columns, precision);
-        const sum = rowMajor(columns, b.columns, "float32");
-        const description = library.product({ a: first, b: second, c: sum, adds: true });
-        return ready(count, description, [
-          [ARGUMENT.from, first],
-          [ARGUMENT.weights, second],
+    multiply(a, b, c) {
+      const all = [a, b, c];
+      const key = all.map(({ sizes, strides }) => `${sizes} ${strides}`).join(" ");
+      const [first, second, rows, inner] = a.sizes;
+      const product = keep(`multiply ${key}`, () => {
+        const used = takeThreads(first * second * rows * inner * b.sizes[3], LEAST_PRODUCT);
+        const [from, weights, to] = all.map(({ sizes, strides }) => library.describe(sizes, "float32", strides)) as [
+          Description,
+          Description,
+          Description,
+        ];
+        return ready(used, library.product({ a: from, b: weights, c: to }), [
+          [ARGUMENT.from, from],
+          [ARGUMENT.weights, weights],
+          [ARGUMENT.to, to],
+        ]);
+      });
+      run(product, a.data, b.data, c.data);
+    },
+    softmax:
+      makeSoftmax &&
+      ((x, columns) => {
+        const rows = x.length / columns;
+        const softmax = keep(`softmax ${rows} ${columns}`, () => {
+          const used = takeThreads(x.length, LEAST_COPY);
+          const of = rowMajor(rows, columns, "float32");
+          return ready(used, makeSoftmax(of, of), [
+            [ARGUMENT.from, of],
+            [ARGUMENT.to, of],
+          ]);
+        });
+        run(softmax, x, x);
+      }),
+    addGram({ data, rows, columns }, first, second, c) {
+      if (rows === 0) return;
+      const [m, n] = [first.to - first.from, second.to - second.from];
+      const gram = keep(`gram ${rows} ${columns} ${m} ${n}`, () => {
+        const used = takeThreads(rows * m * n, LEAST_PRODUCT);
+        const a = library.describe([m, rows], precision, [1, columns]);
+        const b = library.describe([rows, n], precision, [columns, 1]);
+        const sum = rowMajor(m, n, "float32");
+        return ready(used, library.product({ a, b, c: sum, after: "add" }), [
+          [ARGUMENT.from, a],
+          [ARGUMENT.weights, b],
           [ARGUMENT.to, sum],
         ]);
       });
-      run(gram, a.data, b.data, c);
+      run(gram, data.subarray(first.from), data.subarray(second.from), c);
     },
     check() {
       prepareLinear(1, 64, 64, false);

@@ -1,74 +1,142 @@
 import { type Graph, type Node, ONNX_TYPE, type Value } from "../onnxruntime/onnx.js";
+import { operandsOf, type Whole } from "../onnxruntime/whole.js";
 
 /**
- * A graph cut at its matrix products: onnxruntime computes what lies between them. Each stage is a graph, of which all
- * inputs are known when those before it have run, and then the products of what it computed.
+ * A graph cut into what is computed here and what onnxruntime computes. Each stage is a graph, of which all inputs are known
+ * when the stages before it have run, and then steps over what is known by then.
  */
 export interface Stage {
-  /** Undefined where there is nothing but products. */
+  /** Undefined where there are only steps. */
   readonly graph: Graph | undefined;
-  readonly products: readonly Product[];
+  readonly steps: readonly Step[];
 }
 
-/** A Gemm of the graph. */
-export type Product =
-  | { readonly kind: "linear"; readonly x: string; readonly weight: string; readonly bias?: string; readonly y: string }
-  | { readonly kind: "gram"; readonly a: string; readonly b: string; readonly before: string; readonly y: string };
+/** A linear, which is a Gemm of the graph, or an operation that several nodes make up. */
+export type Step = Linear | Exclude<Whole, { readonly kind: "silu" }>;
+
+export interface Linear {
+  readonly kind: "linear";
+  readonly x: string;
+  readonly weight: string;
+  readonly bias?: string;
+  /** What is done to y before it is written: y · sigmoid(y), or times another value. */
+  readonly after?: "silu" | { readonly times: string };
+  readonly y: string;
+}
 
 type Types = ReadonlyMap<string, Value["type"]>;
 
-export function cutAtProducts(whole: Graph): Stage[] {
-  const graph = withoutCopies(whole);
-  const types = typesOf(graph);
-  const stageOf = new Map<string, number>();
-  const parts: { nodes: Node[]; products: Product[] }[] = [];
-  for (const node of graph.nodes) {
-    const stage = Math.max(0, ...node.inputs.map((name) => stageOf.get(name) ?? 0));
-    while (parts.length <= stage) parts.push({ nodes: [], products: [] });
-    const product = productOf(node);
-    if (product) parts[stage]!.products.push(product);
-    else parts[stage]!.nodes.push(node);
-    for (const name of node.outputs) stageOf.set(name, product ? stage + 1 : stage);
+/** In the order of the graph. */
+type Work = Node | Step;
+
+/** What a step reads, but for parameters, tables and sums. */
+export function readBy(step: Step): string[] {
+  if (step.kind !== "linear") return operandsOf(step);
+  return typeof step.after === "object" ? [step.x, step.after.times] : [step.x];
+}
+
+/** Cuts at products, and at the operations of these kinds; a silu is only ever a part of a product. */
+export function cutIntoStages(graph: Graph, kinds: ReadonlySet<Whole["kind"]>): Stage[] {
+  const parts: { nodes: Node[]; steps: Step[] }[] = [];
+  // The first stage whose steps, and whose graph, may read a value.
+  const steps = new Map<string, number>();
+  const graphs = new Map<string, number>();
+  for (const one of takeSteps(graph, kinds)) {
+    const [reads, ready] = isNode(one) ? [one.inputs, graphs] : [readBy(one), steps];
+    const stage = Math.max(0, ...reads.map((name) => ready.get(name) ?? 0));
+    while (parts.length <= stage) parts.push({ nodes: [], steps: [] });
+    if (isNode(one)) parts[stage]!.nodes.push(one);
+    else parts[stage]!.steps.push(one);
+    for (const name of isNode(one) ? one.outputs : [one.y]) {
+      steps.set(name, stage);
+      graphs.set(name, isNode(one) ? stage : stage + 1);
+    }
   }
+  const types = typesOf(graph);
   const wanted = new Set(graph.outputs.map(({ name }) => name));
   const stages: Stage[] = [];
   // From the last stage to the first, so that it is known what those after one read.
-  for (const { nodes, products } of parts.toReversed()) {
-    for (const product of products) for (const name of operandsOf(product)) wanted.add(name);
-    stages.unshift({ graph: nodes.length > 0 ? subgraph(graph, nodes, wanted, types) : undefined, products });
+  for (const part of parts.toReversed()) {
+    for (const name of part.steps.flatMap(readBy)) wanted.add(name);
+    const nodes = neededOf(part.nodes, wanted);
+    stages.unshift({ graph: nodes.length > 0 ? subgraph(graph, nodes, wanted, types) : undefined, steps: part.steps });
     for (const name of nodes.flatMap(({ inputs }) => inputs)) wanted.add(name);
   }
   return stages;
 }
 
-/** Of a linear the weight and bias are inputs of the whole graph; what a stage computes is x. */
-function operandsOf(product: Product): string[] {
-  return product.kind === "linear" ? [product.x] : [product.a, product.b];
+function isNode(work: Work): work is Node {
+  return "op" in work;
 }
 
-function productOf({ op, inputs, outputs, attributes, exact }: Node): Product | undefined {
-  if (op !== "Gemm" || exact) return undefined;
-  const [first, second, third] = inputs as readonly [string, string, string?];
-  const y = outputs[0]!;
-  if (attributes?.["transA"]) return { kind: "gram", a: first, b: second, before: third!, y };
-  return { kind: "linear", x: first, weight: second, y, ...(third !== undefined && { bias: third }) };
-}
-
-/** Lets a product that an output only copies be that output. */
-function withoutCopies(graph: Graph): Graph {
-  const products = new Set(graph.nodes.filter(productOf).flatMap(({ outputs }) => outputs));
-  const outputs = new Set(graph.outputs.map(({ name }) => name));
-  const renamed = new Map<string, string>();
-  const nodes = graph.nodes.filter(({ op, inputs: [from], outputs: [to] }) => {
-    if (op !== "Identity" || !products.has(from!) || !outputs.has(to!) || renamed.has(from!)) return true;
-    renamed.set(from!, to!);
-    return false;
-  });
-  const rename = (names: readonly string[]) => names.map((name) => renamed.get(name) ?? name);
-  return {
-    ...graph,
-    nodes: nodes.map((node) => ({ ...node, inputs: rename(node.inputs), outputs: rename(node.outputs) })),
+/**
+ * The nodes with steps in place of those that are computed here. A linear also does what follows it, where nobody else
+ * reads what it puts out: silu, or the product with another value. It then stands where that stood.
+ */
+function takeSteps({ nodes, outputs }: Graph, kinds: ReadonlySet<Whole["kind"]>): Work[] {
+  const readers = new Map<string, Set<Node | Whole>>();
+  for (const node of nodes) {
+    for (const name of node.inputs) readers.set(name, (readers.get(name) ?? new Set()).add(node.whole ?? node));
+  }
+  const isOutput = new Set(outputs.map(({ name }) => name));
+  const work: (Work | undefined)[] = [];
+  const linears = new Map<string, number>();
+  const add = (one: Work) => {
+    const at = work.push(one) - 1;
+    if (!isNode(one) && one.kind === "linear") linears.set(one.y, at);
   };
+  /** The linear that alone makes this value for one reader alone. */
+  const linearOf = (name: string): Linear | undefined => {
+    const at = linears.get(name);
+    const linear = at === undefined ? undefined : (work[at] as Linear);
+    return linear?.after || isOutput.has(name) || readers.get(name)?.size !== 1 ? undefined : linear;
+  };
+  const extend = (linear: Linear, after: Linear["after"], y: string) => {
+    work[linears.get(linear.y)!] = undefined;
+    add({ ...linear, ...(after && { after }), y });
+  };
+  const last = new Map(nodes.map((node, i) => [node.whole, i] as const));
+  for (const [i, node] of nodes.entries()) {
+    const { whole } = node;
+    const linear = whole?.kind === "silu" ? linearOf(whole.x) : undefined;
+    if (whole?.kind === "silu" ? linear : whole && kinds.has(whole.kind)) {
+      if (last.get(whole) !== i) continue;
+      if (linear) extend(linear, "silu", whole!.y);
+      else if (whole!.kind === "multiply") multiply(whole!);
+      else add(whole as Step);
+    } else {
+      add(
+        node.op === "Identity"
+          ? { kind: "alias", x: node.inputs[0]!, y: node.outputs[0]! }
+          : (linearFrom(node) ?? node),
+      );
+    }
+  }
+  return work.flatMap((one) => one ?? []);
+
+  function multiply(whole: Whole & { kind: "add" | "multiply" }): void {
+    const { a, b, y } = whole;
+    const linear = linearOf(b) ?? linearOf(a);
+    if (linear && a !== b) extend(linear, { times: linear.y === b ? a : b }, y);
+    else add(whole);
+  }
+}
+
+function linearFrom({ op, inputs, outputs, exact }: Node): Linear | undefined {
+  if (op !== "Gemm" || exact) return undefined;
+  const [x, weight, bias] = inputs as readonly [string, string, string?];
+  return { kind: "linear", x, weight, y: outputs[0]!, ...(bias !== undefined && { bias }) };
+}
+
+/** The nodes that something wanted depends on. */
+function neededOf(nodes: readonly Node[], wanted: ReadonlySet<string>): Node[] {
+  const names = new Set(wanted);
+  const needed = nodes.toReversed().filter(({ inputs, outputs }) => {
+    if (!outputs.some((name) => names.has(name))) return false;
+    for (const name of inputs) names.add(name);
+    return true;
+  });
+  return needed.reverse();
 }
 
 function subgraph(graph: Graph, nodes: readonly Node[], wanted: ReadonlySet<string>, types: Types): Graph {

@@ -57,6 +57,22 @@ export function attendWindows(
   q: string,
   k: string,
   v: string,
+  shape: AttentionShape,
+  chunks: number,
+): string {
+  const { heads, keyValueHeads, headSize, scale, window, softCap, slopes } = shape;
+  if (softCap || slopes) return attendBy(g, q, k, v, shape, chunks);
+  const names = Array.from({ length: chunks }, (_, chunk) => attentionNames(window, chunk));
+  return g.whole({ kind: "attention", q, k, v, heads, keyValueHeads, headSize, scale, chunks: names }, () =>
+    attendBy(g, q, k, v, shape, chunks),
+  );
+}
+
+function attendBy(
+  g: Nodes,
+  q: string,
+  k: string,
+  v: string,
   { heads, keyValueHeads, headSize, scale, window, softCap, slopes }: AttentionShape,
   chunks: number,
 ): string {

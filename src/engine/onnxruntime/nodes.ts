@@ -1,5 +1,6 @@
 import type { Program, Rotation } from "../operations.js";
 import type { Constant, Node, Value } from "./onnx.js";
+import type { Operation } from "./whole.js";
 
 /** A graph in the making: what tracing a program writes to. Values are the names of edges. */
 export interface Nodes {
@@ -12,6 +13,8 @@ export interface Nodes {
   node(op: string, from: readonly string[], attributes?: Node["attributes"], exact?: Node["exact"]): string;
   /** Adds an operation with so many outputs. */
   several(op: string, from: readonly string[], outputs: number, attributes: Node["attributes"]): string[];
+  /** Adds nodes that are one operation, whose result `make` returns. */
+  whole(operation: Operation, make: () => string): string;
   /** A constant list. */
   integers(...values: readonly number[]): string;
   /** A constant; a single number has no dimensions. */
@@ -82,6 +85,16 @@ export function createNodes(program: Program): Nodes {
       return [`cos.${index}`, `sin.${index}`];
     },
     rows: (edge, columns) => node("Reshape", [edge, integers(-1, columns)]),
+    whole(operation, make) {
+      const begin = nodes.length;
+      const y = make();
+      const whole = { ...operation, y };
+      for (let i = begin; i < nodes.length; i++) {
+        // The numbers of windows and tokens belong to all who ask for them.
+        if (nodes[i]!.outputs[0] !== windowsAndTokens) nodes[i] = { ...nodes[i]!, whole };
+      }
+      return y;
+    },
     windows(edge, columns) {
       windowsAndTokens ??= node("Shape", ["x"], { end: 2 });
       return node("Reshape", [edge, node("Concat", [windowsAndTokens, integers(columns)], { axis: 0 })]);

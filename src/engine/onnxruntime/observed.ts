@@ -1,7 +1,7 @@
 import type { Tensor } from "onnxruntime-node";
 import type { LinearInput } from "../describe.js";
 import type { Observable } from "../engine.js";
-import { bandsOf, beforeName, tileName, tilesOf } from "./gram.js";
+import { bandsOf, beforeName, type Tile, tileName, tilesOf } from "./gram.js";
 import type { Nodes } from "./nodes.js";
 import { ONNX_TYPE, type Value } from "./onnx.js";
 
@@ -69,12 +69,12 @@ function squaredNorms(g: Nodes, edge: string, input: number, { columns, gathered
     nodes.push({ op: "ReduceSumSquare", inputs: [double, integers(0)], ...rest });
   } else {
     g.table({ name: GROUPS, type: "int64", shape: [2] });
-    const grouped = node("Reshape", [edge, node("Concat", [GROUPS, integers(columns)], { axis: 0 })]);
-    const sums = node("ReduceSumSquare", [grouped, integers(1)], { keepdims: 0 });
-    nodes.push({
-      op: "ReduceSum",
-      inputs: [node("Cast", [sums], { to: ONNX_TYPE.double }), integers(0)],
-      ...rest,
+    g.whole({ kind: "squares", x: edge, columns }, () => {
+      const grouped = node("Reshape", [edge, node("Concat", [GROUPS, integers(columns)], { axis: 0 })]);
+      const sums = node("ReduceSumSquare", [grouped, integers(1)], { keepdims: 0 });
+      const double = node("Cast", [sums], { to: ONNX_TYPE.double });
+      nodes.push({ op: "ReduceSum", inputs: [double, integers(0)], ...rest });
+      return name;
     });
   }
   return [{ name, type: "double", shape: [columns] }];
@@ -82,16 +82,18 @@ function squaredNorms(g: Nodes, edge: string, input: number, { columns, gathered
 
 function gramTiles(g: Nodes, edge: string, input: number, size: number): Value[] {
   const bands = bandsOf(size);
-  const columns = bands.map(({ index }) => `${edge}.columns.${index}`);
-  const sizes = g.integers(...bands.map(({ from, to }) => to - from));
-  g.nodes.push({ op: "Split", inputs: [edge, sizes], outputs: columns, attributes: { axis: 1 } });
-  return tilesOf(size).map((tile) => {
-    const { row, column } = tile;
-    const shape = [row.to - row.from, column.to - column.from];
-    const before = g.table({ name: beforeName(input, tile), type: "float", shape });
-    const name = tileName(input, tile);
-    const inputs = [columns[row.index]!, columns[column.index]!, before];
-    g.nodes.push({ op: "Gemm", inputs, outputs: [name], attributes: { transA: 1 } });
-    return { name, type: "float", shape };
+  const tiles = tilesOf(size).map((tile) => ({ ...tile, before: beforeName(input, tile), y: tileName(input, tile) }));
+  const shapeOf = ({ row, column }: Tile) => [row.to - row.from, column.to - column.from];
+  for (const tile of tiles) g.table({ name: tile.before, type: "float", shape: shapeOf(tile) });
+  g.whole({ kind: "gram", x: edge, tiles }, () => {
+    const columns = bands.map(({ index }) => `${edge}.columns.${index}`);
+    const sizes = g.integers(...bands.map(({ from, to }) => to - from));
+    g.nodes.push({ op: "Split", inputs: [edge, sizes], outputs: columns, attributes: { axis: 1 } });
+    for (const { row, column, before, y } of tiles) {
+      const inputs = [columns[row.index]!, columns[column.index]!, before];
+      g.nodes.push({ op: "Gemm", inputs, outputs: [y], attributes: { transA: 1 } });
+    }
+    return tiles[0]!.y;
   });
+  return tiles.map((tile) => ({ name: tile.y, type: "float", shape: shapeOf(tile) }));
 }

@@ -1,4 +1,5 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import type { Whole } from "./whole.js";
 
 /**
  * Writes the few parts of the ONNX format (onnx.proto, IR version 10) that a traced block needs.
@@ -21,6 +22,8 @@ export interface Node {
   readonly attributes?: Readonly<Record<string, Attribute>>;
   /** A product that stays in float32 whatever the precision of the others. */
   readonly exact?: true;
+  /** What it is a part of. */
+  readonly whole?: Whole;
 }
 
 /** A graph input or output; a string in the shape is a symbolic dimension. Without a shape it may be any. */

@@ -54,21 +54,29 @@ export function trace(program: Program, purpose: Purpose, chunks: number): Trace
       if (weight.bias) from.push(parameter(`${weight.name}.bias`, weight.out));
       return node("Gemm", from, { transB: 1 }, weight.dense);
     },
-    rmsNorm: (x, norm, epsilon) =>
-      byHeads(g, x, norm, (edge) => node("RMSNormalization", [edge, normWeight(g, norm)], normAttributes(epsilon))),
+    rmsNorm(x, norm, epsilon) {
+      const { size, offset = 0 } = norm;
+      return g.whole({ kind: "rmsNorm", x, weight: `${norm.name}.weight`, offset, size, epsilon }, () =>
+        byHeads(g, x, norm, (edge) => node("RMSNormalization", [edge, normWeight(g, norm)], normAttributes(epsilon))),
+      );
+    },
     layerNorm: (x, norm, epsilon) =>
       byHeads(g, x, norm, (edge) => {
         const bias = norm.bias ? [parameter(`${norm.name}.bias`, norm.size)] : [];
         return node("LayerNormalization", [edge, normWeight(g, norm), ...bias], normAttributes(epsilon));
       }),
     rope(x, { heads, headSize, interleaved, ...rotation }) {
-      const some = 2 * rotation.frequencies.length < headSize;
-      const rotated = node("RotaryEmbedding", [g.windows(x, heads * headSize), ...g.rotation(rotation)], {
-        num_heads: heads,
-        ...(interleaved && { interleaved: 1 }),
-        ...(some && { rotary_embedding_dim: 2 * rotation.frequencies.length }),
-      });
-      return g.rows(rotated, heads * headSize);
+      const pairs = rotation.frequencies.length;
+      const [cos, sin] = g.rotation(rotation);
+      const rotate = () => {
+        const rotated = node("RotaryEmbedding", [g.windows(x, heads * headSize), cos, sin], {
+          num_heads: heads,
+          ...(interleaved && { interleaved: 1 }),
+          ...(2 * pairs < headSize && { rotary_embedding_dim: 2 * pairs }),
+        });
+        return g.rows(rotated, heads * headSize);
+      };
+      return interleaved ? rotate() : g.whole({ kind: "rope", x, cos, sin, heads, headSize, pairs }, rotate);
     },
     attention(q, k, v, shape) {
       if (purpose === "extend") return attendCached(g, shape);
@@ -85,19 +93,21 @@ export function trace(program: Program, purpose: Purpose, chunks: number): Trace
       const positions = g.table({ name: positionsName(offset), type: "int64", shape: ["rows"] });
       return node("Gather", [parameter(`${name}.weight`, rows, size), positions], { axis: 0 });
     },
-    add: (a, b) => node("Add", [a, b]),
-    mul: (a, b) => node("Mul", [a, b]),
+    add: (a, b) => g.whole({ kind: "add", a, b }, () => node("Add", [a, b])),
+    mul: (a, b) => g.whole({ kind: "multiply", a, b }, () => node("Mul", [a, b])),
     scale: (x, factor) => node("Mul", [x, floats([factor])]),
     softCap: (x, cap) => node("Mul", [node("Tanh", [node("Div", [x, floats([cap])])]), floats([cap])]),
     // Not by Sigmoid: onnxruntime's is right to 1e-7 of 1 only, which for silu(-10) = -0.00045 is wrong in the fourth digit.
-    silu: (x) => node("Div", [x, node("Add", [node("Exp", [node("Neg", [x])]), floats([1])])]),
+    silu: (x) =>
+      g.whole({ kind: "silu", x }, () => node("Div", [x, node("Add", [node("Exp", [node("Neg", [x])]), floats([1])])])),
     gelu: (x) => node("Gelu", [x]),
     geluTanh: (x) => node("Gelu", [x], { approximate: "tanh" }),
     relu: (x) => node("Relu", [x]),
     ...expertNodes(g),
   };
 
-  const result = program.build(builder, g.rows("x", program.columns.in));
+  const rows = g.whole({ kind: "alias", x: "x" }, () => g.rows("x", program.columns.in));
+  const result = program.build(builder, rows);
   const outputs: Value[] = [];
   const described = describe(program);
   if (purpose === "run" || purpose === "extend") {

@@ -1,0 +1,97 @@
+import { InputError } from "../../errors.js";
+import { type Kernel, openKernel, reserve } from "../../tensor/wasm.js";
+
+/** What kernel/elementwise.as.ts exports; `out` and `half` are addresses, 0 where the result is not wanted as that. */
+interface Elementwise extends Kernel {
+  rmsNorm(x: number, weight: number, out: number, half: number, columns: number, epsilon: number, rows: number): void;
+  add(a: number, b: number, out: number, half: number, count: number): void;
+  multiply(a: number, b: number, out: number, half: number, count: number): void;
+  rope(
+    x: number,
+    cos: number,
+    sin: number,
+    out: number,
+    heads: number,
+    size: number,
+    pairs: number,
+    rows: number,
+  ): void;
+  scale(x: number, out: number, factor: number, count: number): void;
+  mask(scores: number, add: number, firsts: number, queries: number, keys: number, rows: number): void;
+  squares(x: number, isHalf: boolean, sums: number, room: number, rows: number, columns: number): void;
+}
+
+/**
+ * The memory of a kernel, in which a run keeps what it computes. Addresses are in bytes. Views are gone after the next
+ * allocation.
+ */
+export interface Arena {
+  readonly kernel: Elementwise;
+  /** Everything is free again, but for these tables, which stay where they are from run to run. */
+  reset(tables: readonly Table[]): void;
+  /** Where a table is. */
+  table(data: Table): number;
+  allocate(bytes: number): number;
+  free(address: number): void;
+  floats(address: number, length: number): Float32Array;
+  halves(address: number, length: number): Uint16Array;
+  doubles(address: number, length: number): Float64Array;
+}
+
+type Table = Float32Array | Int32Array;
+
+const LINE = 64;
+
+/** Throws InputError where WebAssembly or its SIMD instructions are missing. */
+export function openArena(): Arena {
+  const kernel = openKernel<Elementwise>("engine/onednn/kernel/elementwise.wasm");
+  if (!kernel) throw new InputError("the engine onednn needs WebAssembly with SIMD, which Node does not have here");
+  let used = 0;
+  const sizes = new Map<number, number>();
+  /** Blocks are used again for what has their very size: runs ask for few sizes, many times. */
+  const freed = new Map<number, number[]>();
+  const { memory } = kernel;
+  const tables = new Map<Table, number>();
+  let tableBytes = 0;
+  const arena: Arena = {
+    kernel,
+    reset(wanted) {
+      sizes.clear();
+      freed.clear();
+      used = tableBytes;
+      if (wanted.every((table) => tables.has(table))) return;
+      used = 0;
+      tables.clear();
+      for (const table of new Set(wanted)) {
+        const address = arena.allocate(table.byteLength);
+        new Uint8Array(memory.buffer, address, table.byteLength).set(
+          new Uint8Array(table.buffer, table.byteOffset, table.byteLength),
+        );
+        tables.set(table, address);
+      }
+      tableBytes = used;
+      sizes.clear();
+    },
+    table: (data) => tables.get(data)!,
+    allocate(bytes) {
+      const size = LINE * Math.ceil(Math.max(bytes, 1) / LINE);
+      let address = freed.get(size)?.pop();
+      if (address === undefined) {
+        address = reserve(kernel, used + size) + used;
+        used += size;
+      }
+      sizes.set(address, size);
+      return address;
+    },
+    free(address) {
+      const size = sizes.get(address)!;
+      const others = freed.get(size);
+      if (others) others.push(address);
+      else freed.set(size, [address]);
+    },
+    floats: (address, length) => new Float32Array(memory.buffer, address, length),
+    halves: (address, length) => new Uint16Array(memory.buffer, address, length),
+    doubles: (address, length) => new Float64Array(memory.buffer, address, length),
+  };
+  return arena;
+}

@@ -1,0 +1,215 @@
+// AssemblyScript, compiled to WebAssembly by `npm run build`: what a block computes between its matrix products. The caller (../arena.ts)
+// lays out the memory from `heap` on; addresses are in bytes, numbers are f32. Where a function has `out` and `half`, it
+// writes its result as f32 to the one and rounded to bfloat16 to the other; 0: not at all.
+
+/** What the caller may write to begins here. */
+export const heap: usize = __heap_base;
+
+/** Four numbers' bits, rounded to nearest, ties to even, in the upper halves. */
+function rounded(x: v128): v128 {
+  const even = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1));
+  return i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), even);
+}
+
+/** Eight numbers as bfloat16. */
+function halves(a: v128, b: v128): v128 {
+  return i16x8.shuffle(rounded(a), rounded(b), 1, 3, 5, 7, 9, 11, 13, 15);
+}
+
+function half1(x: f32): u16 {
+  const bits = reinterpret<u32>(x);
+  return <u16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+function lanes(x: v128): f32 {
+  return f32x4.extract_lane(x, 0) + f32x4.extract_lane(x, 1) + (f32x4.extract_lane(x, 2) + f32x4.extract_lane(x, 3));
+}
+
+/** x / sqrt(mean(x²) + epsilon) · weight, over each row of `columns` numbers. */
+export function rmsNorm(x: usize, weight: usize, out: usize, half: usize, columns: i32, epsilon: f32, rows: i32): void {
+  const bytes = (<usize>columns) << 2;
+  for (let r = 0; r < rows; r++) {
+    const row = x + <usize>r * bytes;
+    let a = f32x4.splat(0);
+    let b = f32x4.splat(0);
+    let i: usize = 0;
+    for (; i + 32 <= bytes; i += 32) {
+      const one = v128.load(row + i);
+      const two = v128.load(row + i, 16);
+      a = f32x4.add(a, f32x4.mul(one, one));
+      b = f32x4.add(b, f32x4.mul(two, two));
+    }
+    let sum = lanes(f32x4.add(a, b));
+    for (; i < bytes; i += 4) {
+      const one = load<f32>(row + i);
+      sum += one * one;
+    }
+    const factor: f32 = 1 / sqrt<f32>(sum / <f32>columns + epsilon);
+    const four = f32x4.splat(factor);
+    const to32 = out + <usize>r * bytes;
+    const to16 = half + <usize>r * (bytes >> 1);
+    i = 0;
+    for (; i + 32 <= bytes; i += 32) {
+      const one = f32x4.mul(f32x4.mul(v128.load(row + i), four), v128.load(weight + i));
+      const two = f32x4.mul(f32x4.mul(v128.load(row + i, 16), four), v128.load(weight + i, 16));
+      if (out) {
+        v128.store(to32 + i, one);
+        v128.store(to32 + i, two, 16);
+      }
+      if (half) v128.store(to16 + (i >> 1), halves(one, two));
+    }
+    for (; i < bytes; i += 4) {
+      const one: f32 = load<f32>(row + i) * factor * load<f32>(weight + i);
+      if (out) store<f32>(to32 + i, one);
+      if (half) store<u16>(to16 + (i >> 1), half1(one));
+    }
+  }
+}
+
+/** a + b. */
+export function add(a: usize, b: usize, out: usize, half: usize, count: i32): void {
+  let i: usize = 0;
+  const end: usize = count;
+  for (; i + 8 <= end; i += 8) {
+    const at = i << 2;
+    const one = f32x4.add(v128.load(a + at), v128.load(b + at));
+    const two = f32x4.add(v128.load(a + at, 16), v128.load(b + at, 16));
+    if (out) {
+      v128.store(out + at, one);
+      v128.store(out + at, two, 16);
+    }
+    if (half) v128.store(half + (i << 1), halves(one, two));
+  }
+  for (; i < end; i++) {
+    const one = load<f32>(a + (i << 2)) + load<f32>(b + (i << 2));
+    if (out) store<f32>(out + (i << 2), one);
+    if (half) store<u16>(half + (i << 1), half1(one));
+  }
+}
+
+/** a · b. */
+export function multiply(a: usize, b: usize, out: usize, half: usize, count: i32): void {
+  let i: usize = 0;
+  const end: usize = count;
+  for (; i + 8 <= end; i += 8) {
+    const at = i << 2;
+    const one = f32x4.mul(v128.load(a + at), v128.load(b + at));
+    const two = f32x4.mul(v128.load(a + at, 16), v128.load(b + at, 16));
+    if (out) {
+      v128.store(out + at, one);
+      v128.store(out + at, two, 16);
+    }
+    if (half) v128.store(half + (i << 1), halves(one, two));
+  }
+  for (; i < end; i++) {
+    const one = load<f32>(a + (i << 2)) * load<f32>(b + (i << 2));
+    if (out) store<f32>(out + (i << 2), one);
+    if (half) store<u16>(half + (i << 1), half1(one));
+  }
+}
+
+/**
+ * Rotates the first 2 · pairs numbers of every head by the row's cosines and sines [rows, pairs], the first half with the second;
+ * a head's other numbers stay. [rows, heads · size]
+ */
+export function rope(x: usize, cos: usize, sin: usize, out: usize, heads: i32, size: i32, pairs: i32, rows: i32): void {
+  const half = (<usize>pairs) << 2;
+  const bytes = (<usize>size) << 2;
+  for (let r = 0; r < rows; r++) {
+    const c = cos + <usize>r * half;
+    const s = sin + <usize>r * half;
+    for (let h = 0; h < heads; h++) {
+      const at = <usize>(r * heads + h) * bytes;
+      const row = x + at;
+      const to32 = out + at;
+      let i: usize = 0;
+      for (; i + 16 <= half; i += 16) {
+        const first = v128.load(row + i);
+        const second = v128.load(row + half + i);
+        const cosines = v128.load(c + i);
+        const sines = v128.load(s + i);
+        v128.store(to32 + i, f32x4.sub(f32x4.mul(first, cosines), f32x4.mul(second, sines)));
+        v128.store(to32 + half + i, f32x4.add(f32x4.mul(second, cosines), f32x4.mul(first, sines)));
+      }
+      for (; i < half; i += 4) {
+        const first = load<f32>(row + i);
+        const second = load<f32>(row + half + i);
+        store<f32>(to32 + i, first * load<f32>(c + i) - second * load<f32>(s + i));
+        store<f32>(to32 + half + i, second * load<f32>(c + i) + first * load<f32>(s + i));
+      }
+      const done = half << 1;
+      if (done < bytes) memory.copy(to32 + done, row + done, bytes - done);
+    }
+  }
+}
+
+/** x · factor. */
+export function scale(x: usize, out: usize, factor: f32, count: i32): void {
+  const four = f32x4.splat(factor);
+  const end = (<usize>count) << 2;
+  let i: usize = 0;
+  for (; i + 16 <= end; i += 16) v128.store(out + i, f32x4.mul(v128.load(x + i), four));
+  for (; i < end; i += 4) store<f32>(out + i, load<f32>(x + i) * factor);
+}
+
+/**
+ * Adds a mask [queries, keys] to matrices of scores [queries, keys], to every row from its first column on that is not 0, i32
+ * [queries]. Rows count through the matrices.
+ */
+export function mask(scores: usize, add: usize, firsts: usize, queries: i32, keys: i32, rows: i32): void {
+  const bytes = (<usize>keys) << 2;
+  for (let r = 0; r < rows; r++, scores += bytes) {
+    const query = r % queries;
+    const added = add + <usize>query * bytes;
+    let i = (<usize>load<i32>(firsts + ((<usize>query) << 2))) << 2;
+    for (; i + 16 <= bytes; i += 16) v128.store(scores + i, f32x4.add(v128.load(scores + i), v128.load(added + i)));
+    for (; i < bytes; i += 4) store<f32>(scores + i, load<f32>(scores + i) + load<f32>(added + i));
+  }
+}
+
+/**
+ * Σ x² of every column, f64; a few rows are summed in f32, those sums in f64: one long f32 sum would choose other weights to
+ * prune where two scores are close, and what that changes grows from block to block. x f32, or bfloat16 if isHalf; room for
+ * a row of f32.
+ */
+export function squares(x: usize, isHalf: bool, sums: usize, room: usize, rows: i32, columns: i32): void {
+  const end = (<usize>columns) << 2;
+  memory.fill(sums, 0, end << 1);
+  const stride = isHalf ? end >> 1 : end;
+  for (let r = 0; r < rows; ) {
+    const to = min(r + 32, rows);
+    memory.fill(room, 0, end);
+    for (; r + 4 <= to; r += 4, x += stride << 2) {
+      let i: usize = 0;
+      for (; i + 16 <= end; i += 16) {
+        const first = f32x4.add(square4(x, i, isHalf), square4(x + stride, i, isHalf));
+        const second = f32x4.add(square4(x + 2 * stride, i, isHalf), square4(x + 3 * stride, i, isHalf));
+        v128.store(room + i, f32x4.add(v128.load(room + i), f32x4.add(first, second)));
+      }
+      for (; i < end; i += 4) {
+        const first = square(x, i, isHalf) + square(x + stride, i, isHalf);
+        const second = square(x + 2 * stride, i, isHalf) + square(x + 3 * stride, i, isHalf);
+        store<f32>(room + i, load<f32>(room + i) + (first + second));
+      }
+    }
+    for (; r < to; r++, x += stride) {
+      for (let i: usize = 0; i < end; i += 4) {
+        store<f32>(room + i, load<f32>(room + i) + square(x, i, isHalf));
+      }
+    }
+    for (let i: usize = 0; i < end; i += 4) {
+      const sum = sums + (i << 1);
+      store<f64>(sum, load<f64>(sum) + load<f32>(room + i));
+    }
+  }
+}
+
+function square4(row: usize, i: usize, isHalf: bool): v128 {
+  const four = isHalf ? i32x4.shl(v128.load16x4_u(row + (i >> 1)), 16) : v128.load(row + i);
+  return f32x4.mul(four, four);
+}
+
+function square(row: usize, i: usize, isHalf: bool): f32 {
+  const one = isHalf ? reinterpret<f32>((<u32>load<u16>(row + (i >> 1))) << 16) : load<f32>(row + i);
+  return one * one;
+}

@@ -1,0 +1,222 @@
+import { Tensor } from "onnxruntime-node";
+import type { Feeds } from "../onnxruntime/session.js";
+import type { Arena } from "./arena.js";
+import type { Plan } from "./plan.js";
+import type { Numbers, Operand, Products } from "./products.js";
+
+/** Rows of numbers: as a tensor that onnxruntime made or was given, in the arena as float32, as bfloat16, or all of them. */
+interface Value {
+  readonly rows: number;
+  readonly columns: number;
+  tensor?: Tensor;
+  floats?: number;
+  half?: number;
+}
+
+/** Where a step puts its result; 0: not wanted as that. */
+interface Target {
+  readonly floats: number;
+  readonly half: number;
+}
+
+/** What is known while a graph runs, by the names of its edges, inputs and outputs. */
+export class Values {
+  readonly #plan: Plan;
+  readonly #products: Products;
+  readonly #arena: Arena;
+  readonly #feeds: Feeds;
+  readonly #fetches: Readonly<Record<string, Tensor | null>>;
+  readonly #values = new Map<string, Value>();
+
+  constructor(
+    plan: Plan,
+    products: Products,
+    arena: Arena,
+    feeds: Feeds,
+    fetches: Readonly<Record<string, Tensor | null>>,
+  ) {
+    this.#plan = plan;
+    this.#products = products;
+    this.#arena = arena;
+    this.#feeds = feeds;
+    this.#fetches = fetches;
+    const tables = plan.tables.map((name) => feeds[name]!.data as Float32Array);
+    const masks = plan.masks.map((name) => feeds[name]!);
+    arena.reset([...tables, ...masks.flatMap(({ data, dims }) => tablesOfMask(data as Float32Array, dims[1]!))]);
+  }
+
+  get windows(): number {
+    return this.#feeds["x"]!.dims[0]!;
+  }
+
+  /** Of each window. */
+  get tokens(): number {
+    return this.#feeds["x"]!.dims[1]!;
+  }
+
+  /** [rows, columns] of a value. */
+  shape(name: string): readonly [number, number] {
+    const { rows, columns } = this.#value(name);
+    return [rows, columns];
+  }
+
+  /** A parameter, a table, or a whole number of one. */
+  given(name: string): Tensor {
+    return this.#feeds[name]!;
+  }
+
+  integer(name: string): number {
+    return Number((this.given(name).data as BigInt64Array)[0]);
+  }
+
+  /** As onnxruntime reads it. */
+  tensor(name: string): Tensor {
+    const feed = this.#feeds[name];
+    if (feed) return feed;
+    const value = this.#value(name);
+    return value.tensor ?? new Tensor("float32", this.floats(name), [value.rows, value.columns]);
+  }
+
+  /** Float32 [rows · columns], to be read before anything else is allocated. */
+  floats(name: string): Float32Array {
+    const value = this.#value(name);
+    if (value.floats !== undefined) return this.#arena.floats(value.floats, value.rows * value.columns);
+    if (value.tensor) return value.tensor.data as Float32Array;
+    throw new Error(`${name} is there in bfloat16 only`);
+  }
+
+  /** Where its float32 numbers are in the arena. */
+  address(name: string): number {
+    const value = this.#value(name);
+    if (value.floats === undefined) {
+      const { data } = value.tensor!;
+      value.floats = this.#arena.allocate(4 * data.length);
+      this.#arena.floats(value.floats, data.length).set(data as Float32Array);
+    }
+    return value.floats;
+  }
+
+  /** As a product reads it. */
+  operand(name: string): Operand {
+    const value = this.#value(name);
+    const { rows, columns } = value;
+    const length = rows * columns;
+    if (this.#products.precision === "float32") return { data: this.floats(name), rows, columns };
+    if (value.half === undefined) {
+      value.half = this.#arena.allocate(2 * length);
+      this.#products.round(this.floats(name), this.#arena.halves(value.half, length), rows, columns);
+    }
+    return { data: this.#arena.halves(value.half, length), rows, columns };
+  }
+
+  /** Where `operand` lies in the arena, and whether it is bfloat16. */
+  operandAddress(name: string): { at: number; isHalf: boolean } {
+    if (this.#products.precision === "float32") return { at: this.address(name), isHalf: false };
+    this.operand(name);
+    return { at: this.#value(name).half!, isHalf: true };
+  }
+
+  /** Room for a result, as it is read later. */
+  make(name: string, rows: number, columns: number): Target {
+    const root = this.#plan.root(name);
+    const wantsHalf = this.#products.precision === "bfloat16" && this.#plan.operands.has(root);
+    const wantsFloats = !wantsHalf || this.#plan.floats.has(root);
+    const value: Value = { rows, columns };
+    if (wantsFloats) value.floats = this.#arena.allocate(4 * rows * columns);
+    if (wantsHalf) value.half = this.#arena.allocate(2 * rows * columns);
+    this.#values.set(root, value);
+    return { floats: value.floats ?? 0, half: value.half ?? 0 };
+  }
+
+  /** Room for a result in float32. */
+  makeFloats(name: string, rows: number, columns: number): number {
+    const floats = this.#arena.allocate(4 * rows * columns);
+    this.#values.set(this.#plan.root(name), { rows, columns, floats });
+    return floats;
+  }
+
+  /** Room for a product's result, in one form: an output of the graph where that is to be. */
+  makeProduct(name: string, rows: number, columns: number): Numbers {
+    const root = this.#plan.root(name);
+    const output = this.#plan.outputs.get(root);
+    if (output !== undefined) {
+      const tensor = this.#fetches[output] ?? new Tensor("float32", new Float32Array(rows * columns), [rows, columns]);
+      this.#values.set(root, { rows, columns, tensor });
+      return tensor.data as Float32Array;
+    }
+    const { precision } = this.#products;
+    if (precision === "bfloat16" && this.#plan.operands.has(root) && !this.#plan.floats.has(root)) {
+      const half = this.#arena.allocate(2 * rows * columns);
+      this.#values.set(root, { rows, columns, half });
+      return this.#arena.halves(half, rows * columns);
+    }
+    return this.#arena.floats(this.makeFloats(root, rows, columns), rows * columns);
+  }
+
+  /** Where an output is to be put, if that is said. */
+  fetched(name: string): Tensor | undefined {
+    return this.#fetches[this.#plan.outputs.get(this.#plan.root(name)) ?? name] ?? undefined;
+  }
+
+  /** Takes what is made outside the arena. */
+  keep(name: string, tensor: Tensor): void {
+    const { dims } = tensor;
+    const columns = dims.at(-1) ?? 1;
+    const rows = dims.slice(0, -1).reduce((product, size) => product * size, 1);
+    this.#values.set(this.#plan.root(name), { rows, columns, tensor });
+  }
+
+  /** Forgets a value that nobody reads any more. */
+  drop(root: string): void {
+    const value = this.#values.get(root);
+    if (value?.floats !== undefined) this.#arena.free(value.floats);
+    if (value?.half !== undefined) this.#arena.free(value.half);
+    this.#values.delete(root);
+  }
+
+  /** An output of the graph, outside the arena. */
+  output(name: string): Tensor {
+    const value = this.#value(name);
+    if (value.tensor) {
+      const fetch = this.#fetches[name];
+      if (!fetch || fetch === value.tensor) return value.tensor;
+      (fetch.data as Float32Array).set(value.tensor.data as Float32Array);
+      return fetch;
+    }
+    const dims = [value.rows, value.columns];
+    const fetch = this.#fetches[name] ?? new Tensor("float32", new Float32Array(value.rows * value.columns), dims);
+    (fetch.data as Float32Array).set(this.floats(name));
+    return fetch;
+  }
+
+  #value(name: string): Value {
+    const root = this.#plan.root(name);
+    let value = this.#values.get(root);
+    if (!value) {
+      this.keep(root, this.#feeds[root]!);
+      value = this.#values.get(root)!;
+    }
+    return value;
+  }
+}
+
+function tablesOfMask(mask: Float32Array, keys: number): [Float32Array, Int32Array] {
+  return [mask, firstHidden(mask, keys)];
+}
+
+const hiddenFrom = new WeakMap<Float32Array, Int32Array>();
+
+/** For every row of a mask [queries, keys] the first column that is not 0: where there is anything to be added. */
+export function firstHidden(mask: Float32Array, keys: number): Int32Array {
+  let firsts = hiddenFrom.get(mask);
+  if (!firsts) {
+    firsts = new Int32Array(mask.length / keys);
+    for (let query = 0; query < firsts.length; query++) {
+      let key = 0;
+      while (key < keys && mask[query * keys + key] === 0) key++;
+      firsts[query] = key;
+    }
+    hiddenFrom.set(mask, firsts);
+  }
+  return firsts;
+}
