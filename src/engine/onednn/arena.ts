@@ -16,7 +16,18 @@ interface Elementwise extends Kernel {
     pairs: number,
     rows: number,
   ): void;
-  scale(x: number, out: number, factor: number, count: number): void;
+  pack(
+    x: number,
+    out: number,
+    half: number,
+    factor: number,
+    windows: number,
+    tokens: number,
+    begin: number,
+    queries: number,
+    heads: number,
+    size: number,
+  ): void;
   mask(scores: number, add: number, firsts: number, queries: number, keys: number, rows: number): void;
   squares(x: number, isHalf: boolean, sums: number, room: number, rows: number, columns: number): void;
 }

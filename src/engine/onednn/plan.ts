@@ -48,10 +48,12 @@ export function planOf(graph: Graph, stages: readonly Stage[]): Plan {
 }
 
 function operandsOf(step: Step): string[] {
+  if (step.kind === "attention") return [step.v];
   return step.kind === "linear" || step.kind === "gram" || step.kind === "squares" ? [step.x] : [];
 }
 
 function floatsOf(step: Step): string[] {
+  if (step.kind === "attention") return [step.q, step.k];
   if (step.kind === "linear") return typeof step.after === "object" ? [step.after.times] : [];
   return step.kind === "alias" || operandsOf(step).length > 0 ? [] : readBy(step);
 }

@@ -12,10 +12,13 @@ export interface Products {
   linear(x: Operand, weight: Float32Array, bias: Float32Array | undefined, y: Numbers, after?: After): void;
   /** c += aᵀ · b, where a and b are columns [from, to) of x. */
   addGram(x: Operand, a: Columns, b: Columns, c: Float32Array): void;
-  /** c = a · b, matrix by matrix, in float32. */
-  multiply(a: Matrices, b: Matrices, c: Matrices): void;
-  /** Makes every row of so many numbers its softmax; undefined where oneDNN has none. */
-  readonly softmax: ((x: Float32Array, columns: number) => void) | undefined;
+  /**
+   * c = a · b, matrix by matrix, with one of b's for several of a's where it has fewer. If it is to be packed, b is copied first to the
+   * order and type that the product likes.
+   */
+  multiply(a: Matrices, b: Matrices & { readonly isPacked?: true }, c: Matrices): void;
+  /** y = the softmax of every row of so many numbers; undefined where oneDNN has none between types. */
+  readonly softmax: ((x: Float32Array, y: Numbers, columns: number) => void) | undefined;
   /** Throws InputError where this processor has no such products. */
   check(): void;
   dispose(): void;
@@ -40,11 +43,16 @@ export interface Operand {
   readonly columns: number;
 }
 
-/** Matrices [rows, columns] in two dimensions of them, whose elements lie `strides` apart. */
+/** Matrices, [..., rows, columns]. */
 export interface Matrices {
-  readonly data: Float32Array;
-  readonly sizes: readonly [number, number, rows: number, columns: number];
-  readonly strides: readonly [number, number, rows: number, columns: number];
+  readonly data: Numbers;
+  readonly sizes: readonly number[];
+  /** How far apart elements lie; row by row and without gaps where it is left out. */
+  readonly strides?: readonly number[];
+}
+
+function denseStrides(sizes: readonly number[]): number[] {
+  return sizes.map((_, i) => sizes.slice(i + 1).reduce((product, size) => product * size, 1));
 }
 
 const typeOf = (data: Numbers): ElementType => (data instanceof Float32Array ? "float32" : "bfloat16");
@@ -187,6 +195,7 @@ export function createProducts(library: Library, precision: ElementType, threads
     return found;
   };
 
+  let scratch = new Uint8Array(0);
   const makeSoftmax = library.softmax;
   return {
     precision,
@@ -204,37 +213,53 @@ export function createProducts(library: Library, precision: ElementType, threads
       run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...(after && after !== "silu" ? [after.times] : []));
     },
     multiply(a, b, c) {
-      const all = [a, b, c];
-      const key = all.map(({ sizes, strides }) => `${sizes} ${strides}`).join(" ");
-      const [first, second, rows, inner] = a.sizes;
-      const product = keep(`multiply ${key}`, () => {
-        const used = takeThreads(first * second * rows * inner * b.sizes[3], LEAST_PRODUCT);
-        const [from, weights, to] = all.map(({ sizes, strides }) => library.describe(sizes, "float32", strides)) as [
-          Description,
-          Description,
-          Description,
-        ];
-        return ready(used, library.product({ a: from, b: weights, c: to }), [
+      const of = ({ sizes, strides = denseStrides(sizes) }: Matrices, type: ElementType | "any") =>
+        library.describe(sizes, type === "any" ? typeOf(a.data) : type, type === "any" ? "any" : strides);
+      const key = [a, b, c].map(({ data, sizes, strides }) => `${typeOf(data)} ${sizes} ${strides}`).join(" ");
+      const work = a.sizes.reduce((product, size) => product * size, b.sizes.at(-1)!);
+      const product = keep(`multiply ${key} ${b.isPacked}`, () => {
+        const used = takeThreads(work, LEAST_PRODUCT);
+        const [from, to] = [of(a, typeOf(a.data)), of(c, typeOf(c.data))];
+        const description = library.product({ a: from, b: of(b, b.isPacked ? "any" : typeOf(b.data)), c: to });
+        return ready(used, description, [
           [ARGUMENT.from, from],
-          [ARGUMENT.weights, weights],
+          [ARGUMENT.weights, library.likedWeights(description)],
           [ARGUMENT.to, to],
         ]);
       });
-      run(product, a.data, b.data, c.data);
+      if (!b.isPacked) {
+        run(product, a.data, b.data, c.data);
+        return;
+      }
+      const liked = library.likedWeights(product.description);
+      const size = b.sizes.reduce((count, one) => count * one, 1);
+      const bytes = library.bytes(liked);
+      if (scratch.length < bytes) scratch = new Uint8Array(bytes);
+      run(
+        copy(
+          `multiply ${key}`,
+          size,
+          () => of(b, typeOf(b.data)),
+          () => liked,
+        ),
+        b.data,
+        scratch,
+      );
+      run(product, a.data, scratch, c.data);
     },
     softmax:
       makeSoftmax &&
-      ((x, columns) => {
+      ((x, y, columns) => {
         const rows = x.length / columns;
-        const softmax = keep(`softmax ${rows} ${columns}`, () => {
+        const softmax = keep(`softmax ${rows} ${columns} ${typeOf(y)}`, () => {
           const used = takeThreads(x.length, LEAST_COPY);
-          const of = rowMajor(rows, columns, "float32");
-          return ready(used, makeSoftmax(of, of), [
-            [ARGUMENT.from, of],
-            [ARGUMENT.to, of],
+          const [from, to] = [rowMajor(rows, columns, "float32"), rowMajor(rows, columns, typeOf(y))];
+          return ready(used, makeSoftmax(from, to), [
+            [ARGUMENT.from, from],
+            [ARGUMENT.to, to],
           ]);
         });
-        run(softmax, x, x);
+        run(softmax, x, y);
       }),
     addGram({ data, rows, columns }, first, second, c) {
       if (rows === 0) return;

@@ -1,7 +1,7 @@
 import { Tensor } from "onnxruntime-node";
 import type { Whole } from "../onnxruntime/whole.js";
 import type { Arena } from "./arena.js";
-import type { Matrices, Products } from "./products.js";
+import type { Products } from "./products.js";
 import type { Step } from "./stages.js";
 import { firstHidden, type Values } from "./values.js";
 
@@ -93,61 +93,64 @@ export function computeStep(step: Step, values: Values, products: Products, aren
 }
 
 /**
- * Causal attention in float32, by chunks of queries as attention.ts of onnxruntime's graphs has it. Heads are matrices that lie
- * side by side in the rows; of the query heads that share a key head, the first ones make a product, then the second ones.
+ * Causal attention, by chunks of queries as attention.ts of onnxruntime's graphs has it. Its two products round their factors to
+ * the precision, as linears do: queries, keys, what softmax makes of the scores, and values; scores and softmax are float32.
  */
 function attend(step: Whole & { kind: "attention" }, values: Values, products: Products, arena: Arena): void {
   const { kernel } = arena;
   const { windows, tokens } = values;
   const { heads, keyValueHeads, headSize: size } = step;
   const group = heads / keyValueHeads;
-  const rows = windows * tokens;
-  const [q, k, v] = [values.address(step.q), values.address(step.k), values.address(step.v)];
-  const scaled = arena.allocate(4 * rows * heads * size);
-  kernel.scale(q, scaled, step.scale, rows * heads * size);
-  const out = values.makeFloats(step.y, rows, heads * size);
-  /** In every window the key-value heads' matrices of tokens [from, from + length), or as many query heads'. */
-  const matrices = (at: number, columns: number, apart: number, from: number, length: number): Matrices => ({
-    data: arena.floats(at + 4 * from * columns, 1),
-    sizes: [windows, keyValueHeads, length, size],
-    strides: [tokens * columns, apart, columns, 1],
-  });
+  const isHalf = products.precision === "bfloat16";
   const chunks = step.chunks.map(({ begin: from, end: to, first: firstKey, mask: name }) => {
     const [begin, end, first] = [values.integer(from), values.integer(to), values.integer(firstKey)];
     return { begin, first, queries: end - begin, keys: end - first, mask: values.given(name).data as Float32Array };
   });
-  // The same for all, so that it stays in the processor's caches.
-  const largest = Math.max(...chunks.map(({ queries, keys }) => queries * keys));
-  const scores = arena.allocate(4 * windows * heads * largest);
+  const [q, k] = [values.address(step.q), values.address(step.k)];
+  const v = values.operandAddress(step.v).at;
+  const out = values.makeFloats(step.y, windows * tokens, heads * size);
+  // One for all chunks, so that it stays in the processor's caches.
+  const matrix = Math.max(...chunks.map(({ queries, keys }) => queries * keys));
+  const scores = arena.allocate(4 * windows * heads * matrix);
+  const shares = isHalf ? arena.allocate(2 * windows * heads * matrix) : scores;
+  const packed = arena.allocate(4 * windows * heads * size * Math.max(...chunks.map(({ queries }) => queries)));
+  const operand = (at: number, from = 0) => (isHalf ? arena.halves(at + 2 * from, 1) : arena.floats(at + 4 * from, 1));
 
   for (const { begin, first, queries, keys, mask } of chunks) {
-    const matrix = queries * keys;
-    // [group, windows, key-value heads, queries, keys]
-    const scored = (g: number): Matrices => ({
-      data: arena.floats(scores + 4 * g * windows * keyValueHeads * matrix, 1),
-      sizes: [windows, keyValueHeads, queries, keys],
-      strides: [keyValueHeads * matrix, matrix, keys, 1],
-    });
-    const ofGroup = (at: number, g: number) => matrices(at + 4 * g * size, heads * size, group * size, begin, queries);
-    const ofKeys = (at: number) => matrices(at, keyValueHeads * size, size, first, keys);
-    const keyMatrices = transposed(ofKeys(k));
-    for (let g = 0; g < group; g++) products.multiply(ofGroup(scaled, g), keyMatrices, scored(g));
-    kernel.mask(
-      scores,
-      arena.table(mask),
-      arena.table(firstHidden(mask, keys)),
-      queries,
-      keys,
-      windows * heads * queries,
-    );
-    products.softmax!(arena.floats(scores, windows * heads * matrix), keys);
-    for (let g = 0; g < group; g++) products.multiply(scored(g), ofKeys(v), ofGroup(out, g));
+    const rows = windows * heads * queries;
+    kernel.pack(q, isHalf ? 0 : packed, isHalf ? packed : 0, step.scale, windows, tokens, begin, queries, heads, size);
+    // The heads of a group read the same keys and values; these lie side by side in the rows.
+    const ofQueries = (columns: number) => [keyValueHeads, group, queries, columns];
+    const keyStrides = [size, size, 1, keyValueHeads * size];
+    const valueStrides = [size, size, keyValueHeads * size, 1];
+    for (let w = 0; w < windows; w++) {
+      const from = (w * tokens + first) * keyValueHeads * size;
+      products.multiply(
+        { data: operand(packed, w * heads * queries * size), sizes: ofQueries(size) },
+        {
+          data: arena.floats(k + 4 * from, 1),
+          sizes: [keyValueHeads, 1, size, keys],
+          strides: keyStrides,
+          isPacked: true,
+        },
+        { data: arena.floats(scores + 4 * w * heads * queries * keys, 1), sizes: ofQueries(keys) },
+      );
+    }
+    kernel.mask(scores, arena.table(mask), arena.table(firstHidden(mask, keys)), queries, keys, rows);
+    const ofScores = arena.floats(scores, rows * keys);
+    products.softmax!(ofScores, isHalf ? arena.halves(shares, rows * keys) : ofScores, keys);
+    for (let w = 0; w < windows; w++) {
+      const from = (w * tokens + first) * keyValueHeads * size;
+      products.multiply(
+        { data: operand(shares, w * heads * queries * keys), sizes: ofQueries(keys) },
+        { data: operand(v, from), sizes: [keyValueHeads, 1, keys, size], strides: valueStrides },
+        {
+          data: arena.floats(out + 4 * (w * tokens + begin) * heads * size, 1),
+          sizes: ofQueries(size),
+          strides: [group * size, size, heads * size, 1],
+        },
+      );
+    }
   }
-  arena.free(scores);
-  arena.free(scaled);
-}
-
-function transposed({ data, sizes, strides }: Matrices): Matrices {
-  const swap = ([a, b, c, d]: Matrices["sizes"]) => [a, b, d, c] as const;
-  return { data, sizes: swap(sizes), strides: swap(strides) };
+  for (const address of [packed, scores, ...(isHalf ? [shares] : [])]) arena.free(address);
 }

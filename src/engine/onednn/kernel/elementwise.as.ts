@@ -143,13 +143,49 @@ export function rope(x: usize, cos: usize, sin: usize, out: usize, heads: i32, s
   }
 }
 
-/** x · factor. */
-export function scale(x: usize, out: usize, factor: f32, count: i32): void {
+/**
+ * Of x [windows, tokens, heads, size] the tokens [begin, begin + queries) of each window, head by head, [windows, heads, queries,
+ * size], times a factor.
+ */
+export function pack(
+  x: usize,
+  out: usize,
+  half: usize,
+  factor: f32,
+  windows: i32,
+  tokens: i32,
+  begin: i32,
+  queries: i32,
+  heads: i32,
+  size: i32,
+): void {
   const four = f32x4.splat(factor);
-  const end = (<usize>count) << 2;
-  let i: usize = 0;
-  for (; i + 16 <= end; i += 16) v128.store(out + i, f32x4.mul(v128.load(x + i), four));
-  for (; i < end; i += 4) store<f32>(out + i, load<f32>(x + i) * factor);
+  const bytes = (<usize>size) << 2;
+  for (let w = 0; w < windows; w++) {
+    for (let h = 0; h < heads; h++) {
+      let row = x + <usize>((w * tokens + begin) * heads + h) * bytes;
+      for (let q = 0; q < queries; q++, row += bytes * heads) {
+        let i: usize = 0;
+        for (; i + 32 <= bytes; i += 32) {
+          const one = f32x4.mul(v128.load(row + i), four);
+          const two = f32x4.mul(v128.load(row + i, 16), four);
+          if (half) {
+            v128.store(half + (i >> 1), halves(one, two));
+          } else {
+            v128.store(out + i, one);
+            v128.store(out + i, two, 16);
+          }
+        }
+        for (; i < bytes; i += 4) {
+          const one: f32 = load<f32>(row + i) * factor;
+          if (half) store<u16>(half + (i >> 1), half1(one));
+          else store<f32>(out + i, one);
+        }
+        if (half) half += bytes >> 1;
+        else out += bytes;
+      }
+    }
+  }
 }
 
 /**
