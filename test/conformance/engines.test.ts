@@ -197,8 +197,8 @@ describe("tokens that extend a cache give what whole windows give", () => {
               const at = lengths[slots[i]!]! * columns;
               const expected = whole[w]!.subarray(at, at + tokens * columns);
               const ours = output.subarray(i * tokens * columns, (i + 1) * tokens * columns);
-              // In bfloat16 attention over whole windows is rounded, over a cache it is not: each is that far from exact.
-              const roundings = engine.precision === "bfloat16" ? 2 : 1;
+              // In bfloat16 queries, keys, their shares and values are rounded over whole windows, and not over a cache.
+              const roundings = engine.precision === "bfloat16" ? 4 : 1;
               expect(largestDifference(ours, expected)).toBeLessThan(roundings * digitsOf(engine, expected));
               lengths[slots[i]!]! += tokens;
             }
