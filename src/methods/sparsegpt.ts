@@ -191,7 +191,10 @@ function pruneBlock(block: WorkingColumns, target: Target): void {
       for (let j = 0; j < width; j++, at++) scores[at] = values[at]! ** 2 / squares[j]!;
     }
     const threshold = selectMagnitude(scores, Math.floor(scores.length * target.sparsity));
-    for (let at = 0; at < scores.length; at++) mask[at] = scores[at]! <= threshold ? 1 : 0;
+    // Scores are not negative, so that their bits order as they do; no branch for what half the time is the other way.
+    const bits = bitsOf(scores);
+    const above = bitsOf(Float32Array.of(threshold))[0]! + 1;
+    for (let at = 0; at < bits.length; at++) mask[at] = (bits[at]! - above) >>> 31;
     block.correctRows(0, width);
     return;
   }
@@ -221,9 +224,11 @@ function takeResult(
   for (let r = 0; r < rows; r++) {
     for (let j = 0; j < width; j++) {
       const at = r * width + j;
-      if (mask[at] === 1) continue;
-      result[r * columns + begin + j] = values[at]!;
-      values[at] = 0;
+      // By products, not by branches, which would be mispredicted half the time. + 0 makes a -0 that goes a 0.
+      const goes = mask[at]!;
+      const value = values[at]!;
+      result[r * columns + begin + j] = value * (1 - goes) + 0;
+      values[at] = value * goes;
     }
   }
 }

@@ -3,7 +3,7 @@ import type { Matrix, Multiply } from "./matrix.js";
 import { transposeInto, type View } from "./transpose.js";
 
 /** Up to this size plain loops beat the calls and copies that a product by the engine costs. */
-const PLAIN = 256;
+const PLAIN = 96;
 
 /** What became of a factorization; `pivot` is the row whose pivot was not a positive number. */
 export type Factorization =

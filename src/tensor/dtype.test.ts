@@ -30,6 +30,16 @@ describe.each([
     expect(wrong).toEqual([]);
   });
 
+  it("widens and narrows in small pieces, which plain loops do, as it does at once", () => {
+    const values = Float32Array.from(
+      new Float32Array(Uint32Array.from({ length: 70_001 }, (_, i) => i * 61_357).buffer),
+    );
+    const pieces = Array.from({ length: 701 }, (_, i) => narrow(values.subarray(100 * i, 100 * (i + 1)), dtype));
+    expect(sha256(Buffer.concat(pieces))).toBe(sha256(narrow(values, dtype)));
+    const widened = pieces.map((piece) => new Uint8Array(widen(piece, dtype).buffer));
+    expect(sha256(Buffer.concat(widened))).toBe(sha256(new Uint8Array(widen(narrow(values, dtype), dtype).buffer)));
+  });
+
   it("knows of every pattern, wherever it stands, whether it is finite", () => {
     const wrong: number[] = [];
     for (let pattern = 0; pattern < 65536; pattern++) {

@@ -1,3 +1,5 @@
+import { narrowByKernel, widenByKernel } from "./bfloat16.js";
+
 /** Bytes per element of the types that safetensors defines and pare knows by name. */
 export const DTYPE_BYTES = {
   F64: 8,
@@ -68,26 +70,15 @@ export function widen(
   }
   const halves = new Uint16Array(buffer, byteOffset, into.length);
   if (dtype === "BF16") {
-    widenPairs(buffer, byteOffset, out);
+    // Signed, because 32-bit integer arithmetic in JavaScript is: unsigned values would become doubles.
+    const bits = new Int32Array(out.buffer, out.byteOffset, out.length);
+    for (let i = widenByKernel(halves, out); i < halves.length; i++) bits[i] = halves[i]! << 16;
   } else {
     halfTable ??= widenedHalves();
     const table = halfTable;
     for (let i = 0; i < halves.length; i++) out[i] = table[halves[i]!]!;
   }
   return into;
-}
-
-/** Two bfloat16 at a time, as signed integers, which is what JavaScript computes with fastest. */
-function widenPairs(buffer: ArrayBufferLike, byteOffset: number, out: Uint32Array): void {
-  const bits = new Int32Array(out.buffer, out.byteOffset, out.length);
-  const pairs = byteOffset % 4 === 0 ? new Int32Array(buffer, byteOffset, out.length >> 1) : [];
-  for (let i = 0; i < pairs.length; i++) {
-    const pair = pairs[i]!;
-    bits[2 * i] = pair << 16;
-    bits[2 * i + 1] = pair & 0xffff0000;
-  }
-  const halves = new Uint16Array(buffer, byteOffset, out.length);
-  for (let i = 2 * pairs.length; i < halves.length; i++) bits[i] = halves[i]! << 16;
 }
 
 /** float32 values as little-endian elements of `dtype`, rounded to nearest, ties to even (IEEE 754); too large ones become infinite. */
@@ -97,8 +88,7 @@ export function narrow(values: Float32Array, dtype: FloatDType): Uint8Array {
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
   const halves = new Uint16Array(bits.length);
   if (dtype === "BF16") {
-    if (isExact(bits)) for (let i = 0; i < bits.length; i++) halves[i] = bits[i]! >>> 16;
-    else for (let i = 0; i < bits.length; i++) halves[i] = toBfloat16(bits[i]!);
+    for (let i = narrowByKernel(bits, halves); i < bits.length; i++) halves[i] = toBfloat16(bits[i]!);
   } else {
     for (let i = 0; i < bits.length; i++) halves[i] = toHalf(bits[i]!);
   }
