@@ -82,7 +82,7 @@ function normal(length, seed) {
 
 /** Σ x xᵀ over the tokens, [columns, columns], by the engine's own product in float64. */
 async function gramOf(x) {
-  const inputs = Float64Array.from(x);
+  const inputs = new Float64Array(x);
   const transposed = new Float64Array(x.length);
   for (let t = 0; t < tokens; t++) {
     for (let c = 0; c < columns; c++) transposed[c * tokens + t] = inputs[t * columns + c];

@@ -1,4 +1,4 @@
-import { InputError } from "../../errors.js";
+import { InputError, RunError } from "../../errors.js";
 import { type Kernel, openKernel, reserve } from "../../tensor/wasm.js";
 
 /** What kernel/elementwise.as.ts exports; `out` and `half` are addresses, 0 where the result is not wanted as that. */
@@ -64,6 +64,16 @@ export function openArena(): Arena {
   const { memory } = kernel;
   const tables = new Map<Table, number>();
   let tableBytes = 0;
+  const startOf = (bytes: number) => {
+    try {
+      return reserve(kernel, bytes);
+    } catch (cause) {
+      throw new RunError(
+        `a run of the engine onednn needs ${bytes} bytes, more than WebAssembly can have: use shorter windows, or --engine onnxruntime`,
+        { cause },
+      );
+    }
+  };
   const arena: Arena = {
     kernel,
     reset(wanted) {
@@ -88,7 +98,7 @@ export function openArena(): Arena {
       const size = LINE * Math.ceil(Math.max(bytes, 1) / LINE);
       let address = freed.get(size)?.pop();
       if (address === undefined) {
-        address = reserve(kernel, used + size) + used;
+        address = startOf(used + size) + used;
         used += size;
       }
       sizes.set(address, size);
