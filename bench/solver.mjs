@@ -100,10 +100,9 @@ function askPeer(command, weight, gram) {
   try {
     const [weightFile, hessianFile] = ["weight", "hessian"].map((name) => join(folder, name));
     writeFile(weightFile, weight.data);
-    writeFile(
-      hessianFile,
-      Float32Array.from(gram, (value) => 2 * value),
-    );
+    const hessian = new Float32Array(gram);
+    for (let i = 0; i < hessian.length; i++) hessian[i] *= 2;
+    writeFile(hessianFile, hessian);
     const [program, ...words] = command.split(" ");
     const shape = [rows, columns].map(String);
     return JSON.parse(execFileSync(program, [...words, weightFile, hessianFile, ...shape], { encoding: "utf8" }));

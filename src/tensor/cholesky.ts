@@ -5,6 +5,8 @@ import { transposeInto, type View } from "./transpose.js";
 /** Up to this size plain loops beat the calls and copies that a product by the engine costs. */
 const PLAIN = 96;
 
+type Dense = Matrix<Float64Array>;
+
 /** What became of a factorization; `pivot` is the row whose pivot was not a positive number. */
 export type Factorization =
   | { readonly positiveDefinite: true }
@@ -39,17 +41,59 @@ async function factorize(
   if (failed !== undefined) return failed;
   {
     const u22 = copyOf(h, middle, end, middle, end);
-    const r12t = await multiply(u22, copyOf(h, middle, end, begin, middle)); // R12ᵀ = U22 H21
+    const r12t = await upperTimes(u22, copyOf(h, middle, end, begin, middle), multiply); // R12ᵀ = U22 H21
     const r12 = transposed(r12t);
-    subtract(h, begin, begin, await multiply(r12, r12t));
-    write(h, begin, middle, await multiply(r12, u22), 1);
+    await subtractSquare(h, begin, r12, r12t, multiply);
+    write(h, begin, middle, await timesUpper(r12, u22, multiply), 1);
   }
   const failedAbove = await factorize(h, begin, middle, multiply);
   if (failedAbove !== undefined) return failedAbove;
   const u11 = copyOf(h, begin, middle, begin, middle);
-  write(h, begin, middle, await multiply(u11, copyOf(h, begin, middle, middle, end)), -1);
+  write(h, begin, middle, await upperTimes(u11, copyOf(h, begin, middle, middle, end), multiply), -1);
   for (let row = middle; row < end; row++) h.data.fill(0, row * h.columns + begin, row * h.columns + middle);
   return undefined;
+}
+
+/** Bands that a triangular matrix is cut into, so that 10 of 16 products are left. */
+const BANDS = 4;
+/** Below this a product is too small to gain from being cut. */
+const LEAST_CUT = 512;
+
+function bandsOf(size: number): (readonly [from: number, to: number])[] {
+  const count = size < LEAST_CUT ? 1 : BANDS;
+  const end = (band: number) => Math.round((band * size) / count);
+  return Array.from({ length: count }, (_, band) => [end(band), end(band + 1)] as const);
+}
+
+/** u · x of an upper triangular u: a band of its rows begins at the diagonal. */
+async function upperTimes(u: Dense, x: Dense, multiply: Multiply): Promise<Dense> {
+  const data = new Float64Array(x.data.length);
+  for (const [from, to] of bandsOf(u.rows)) {
+    const rest = { rows: x.rows - from, columns: x.columns, data: x.data.subarray(from * x.columns) };
+    const part = await multiply(copyOf(u, from, to, from, u.columns), rest);
+    data.set(part.data, from * x.columns);
+  }
+  return { rows: x.rows, columns: x.columns, data };
+}
+
+/** x · u of an upper triangular u: a band of its columns ends at the diagonal. */
+async function timesUpper(x: Dense, u: Dense, multiply: Multiply): Promise<Dense> {
+  const result = { rows: x.rows, columns: x.columns, data: new Float64Array(x.data.length) };
+  for (const [from, to] of bandsOf(u.columns)) {
+    const part = await multiply(copyOf(x, 0, x.rows, 0, to), copyOf(u, 0, to, from, to));
+    write(result, 0, from, part, 1);
+  }
+  return result;
+}
+
+/** Takes r rᵀ from the square of h that begins on its diagonal at `begin`: one triangle is computed. */
+async function subtractSquare(h: Dense, begin: number, r: Dense, rt: Dense, multiply: Multiply): Promise<void> {
+  for (const [from, to] of bandsOf(r.rows)) {
+    const part = await multiply(copyOf(r, from, to, 0, r.columns), copyOf(rt, 0, rt.rows, 0, to));
+    subtract(h, begin + from, begin, part);
+    const left = copyOf(part, 0, part.rows, 0, from);
+    subtract(h, begin, begin + from, transposed(left));
+  }
 }
 
 function factorizePlain(data: Float64Array, stride: number, begin: number, end: number): number | undefined {
@@ -82,7 +126,7 @@ function factorizePlain(data: Float64Array, stride: number, begin: number, end: 
   return undefined;
 }
 
-function copyOf(h: Matrix<Float64Array>, row: number, rowEnd: number, column: number, columnEnd: number) {
+function copyOf(h: Dense, row: number, rowEnd: number, column: number, columnEnd: number) {
   const columns = columnEnd - column;
   const data = new Float64Array((rowEnd - row) * columns);
   for (let r = row; r < rowEnd; r++) {
