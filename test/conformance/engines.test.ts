@@ -197,9 +197,10 @@ describe("tokens that extend a cache give what whole windows give", () => {
               const at = lengths[slots[i]!]! * columns;
               const expected = whole[w]!.subarray(at, at + tokens * columns);
               const ours = output.subarray(i * tokens * columns, (i + 1) * tokens * columns);
-              // In bfloat16 queries, keys, their shares and values are rounded over whole windows, and not over a cache.
+              // In bfloat16 queries, keys, their shares and values are rounded over whole windows, and not over a cache: two
+              // ways to compute, each of which may be as far from exact as PyTorch is.
               if (engine.precision === "bfloat16") {
-                expect(relativeDifference(ours, expected)).toBeLessThan(TORCH_BFLOAT16[folder]!);
+                expect(relativeDifference(ours, expected)).toBeLessThan(2 * TORCH_BFLOAT16[folder]!);
               } else {
                 expect(largestDifference(ours, expected)).toBeLessThan(digitsOf(engine, expected));
               }
