@@ -21,7 +21,7 @@ const TYPE = { bfloat16: 2, float32: 3 } as const;
 export const ARGUMENT = { from: 1, to: 17, weights: 33, bias: 41 } as const;
 
 /** What is done to a product's numbers before they are written: added to those there, made x · sigmoid(x), or multiplied. */
-export type After = "add" | "silu" | { readonly times: Description };
+type After = "add" | "silu" | { readonly times: Description };
 
 export type ElementType = keyof typeof TYPE;
 

@@ -25,11 +25,11 @@ export interface Products {
 }
 
 /** bfloat16 numbers, as their bits. */
-export type Half = Uint16Array;
+type Half = Uint16Array;
 export type Numbers = Float32Array | Half;
 
 /** What is done to a product before it is written: x · sigmoid(x), or times other numbers. */
-export type After = "silu" | { readonly times: Numbers };
+type After = "silu" | { readonly times: Numbers };
 
 interface Columns {
   readonly from: number;
@@ -44,7 +44,7 @@ export interface Operand {
 }
 
 /** Matrices, [..., rows, columns]. */
-export interface Matrices {
+interface Matrices {
   readonly data: Numbers;
   readonly sizes: readonly number[];
   /** How far apart elements lie; row by row and without gaps where it is left out. */

@@ -14,7 +14,7 @@ export interface Stage {
 /** A linear, which is a Gemm of the graph, or an operation that several nodes make up. */
 export type Step = Linear | Exclude<Whole, { readonly kind: "silu" }>;
 
-export interface Linear {
+interface Linear {
   readonly kind: "linear";
   readonly x: string;
   readonly weight: string;

@@ -43,7 +43,7 @@ export type Operation =
   | { readonly kind: "gram"; readonly x: string; readonly tiles: readonly GramTile[] };
 
 /** The product of the columns [from, to) of x with others of it. */
-export interface GramTile {
+interface GramTile {
   readonly row: { readonly from: number; readonly to: number };
   readonly column: { readonly from: number; readonly to: number };
   /** An input of the graph, and an output: the first tile's is the operation's result. */
@@ -52,7 +52,7 @@ export interface GramTile {
 }
 
 /** The inputs that say which queries [begin, end) see which of the keys [first, end), and their mask. */
-export interface Chunk {
+interface Chunk {
   readonly begin: string;
   readonly end: string;
   readonly first: string;
