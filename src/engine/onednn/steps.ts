@@ -70,7 +70,7 @@ export function computeStep(step: Step, values: Values, products: Products, aren
     case "rope": {
       const [rows, columns] = values.shape(step.x);
       const x = values.address(step.x);
-      const { floats } = values.make(step.y, rows, columns);
+      const floats = values.makeFloats(step.y, rows, columns);
       const [cos, sin] = [step.cos, step.sin].map((name) => arena.table(values.given(name).data as Float32Array));
       kernel.rope(x, cos!, sin!, floats, step.heads, step.headSize, step.pairs, rows);
       return;
