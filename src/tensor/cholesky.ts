@@ -1,3 +1,4 @@
+import { bandsOf } from "./bands.js";
 import { dot } from "./dot.js";
 import type { Matrix, Multiply } from "./matrix.js";
 import { transposeInto, type View } from "./transpose.js";
@@ -54,21 +55,10 @@ async function factorize(
   return undefined;
 }
 
-/** Bands that a triangular matrix is cut into, so that 10 of 16 products are left. */
-const BANDS = 4;
-/** Below this a product is too small to gain from being cut. */
-const LEAST_CUT = 512;
-
-function bandsOf(size: number): (readonly [from: number, to: number])[] {
-  const count = size < LEAST_CUT ? 1 : BANDS;
-  const end = (band: number) => Math.round((band * size) / count);
-  return Array.from({ length: count }, (_, band) => [end(band), end(band + 1)] as const);
-}
-
 /** u · x of an upper triangular u: a band of its rows begins at the diagonal. */
 async function upperTimes(u: Dense, x: Dense, multiply: Multiply): Promise<Dense> {
   const data = new Float64Array(x.data.length);
-  for (const [from, to] of bandsOf(u.rows)) {
+  for (const { from, to } of bandsOf(u.rows)) {
     const rest = { rows: x.rows - from, columns: x.columns, data: x.data.subarray(from * x.columns) };
     const part = await multiply(copyOf(u, from, to, from, u.columns), rest);
     data.set(part.data, from * x.columns);
@@ -79,7 +69,7 @@ async function upperTimes(u: Dense, x: Dense, multiply: Multiply): Promise<Dense
 /** x · u of an upper triangular u: a band of its columns ends at the diagonal. */
 async function timesUpper(x: Dense, u: Dense, multiply: Multiply): Promise<Dense> {
   const result = { rows: x.rows, columns: x.columns, data: new Float64Array(x.data.length) };
-  for (const [from, to] of bandsOf(u.columns)) {
+  for (const { from, to } of bandsOf(u.columns)) {
     const part = await multiply(copyOf(x, 0, x.rows, 0, to), copyOf(u, 0, to, from, to));
     write(result, 0, from, part, 1);
   }
@@ -88,7 +78,7 @@ async function timesUpper(x: Dense, u: Dense, multiply: Multiply): Promise<Dense
 
 /** Takes r rᵀ from the square of h that begins on its diagonal at `begin`: one triangle is computed. */
 async function subtractSquare(h: Dense, begin: number, r: Dense, rt: Dense, multiply: Multiply): Promise<void> {
-  for (const [from, to] of bandsOf(r.rows)) {
+  for (const { from, to } of bandsOf(r.rows)) {
     const part = await multiply(copyOf(r, from, to, 0, r.columns), copyOf(rt, 0, rt.rows, 0, to));
     subtract(h, begin + from, begin, part);
     const left = copyOf(part, 0, part.rows, 0, from);

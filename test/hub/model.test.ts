@@ -30,8 +30,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   cache = join(root, `cache-${++count}`);
-  hub.requests.length = 0;
-  for (const key of Object.keys(hub.faults)) delete hub.faults[key as keyof HubServer["faults"]];
+  hub.forget();
   for (const name of Object.keys(hub.repositories)) delete hub.repositories[name];
   const stories = storiesFiles();
   hub.repositories["pare/stories"] = {

@@ -32,8 +32,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   cache = join(root, `cache-${++count}`);
-  hub.requests.length = 0;
-  for (const key of Object.keys(hub.faults)) delete hub.faults[key as keyof HubServer["faults"]];
+  hub.forget();
   serve({});
 });
 

@@ -42,6 +42,8 @@ export interface HubServer {
   readonly storageUrl: string;
   readonly repositories: Record<string, ServedRepository>;
   readonly requests: SeenRequest[];
+  /** Forgets what was asked and what was to go wrong. */
+  forget(): void;
   /** Requests so far that were for a file's content. */
   contentRequests(): SeenRequest[];
   /** What goes wrong. */
@@ -266,6 +268,10 @@ export async function startHub(repositories: Record<string, ServedRepository>): 
     requests,
     contentRequests: () => requests.filter(({ url }) => /^\/(lfs|xet|api\/resolve-cache)\//.test(url)),
     faults,
+    forget() {
+      requests.length = 0;
+      for (const key of Object.keys(faults)) delete faults[key as keyof HubServer["faults"]];
+    },
     async close() {
       await stop(hub.http);
       await stop(storage.http);

@@ -1,4 +1,4 @@
-import { type Graph, type Node, ONNX_TYPE, type Value } from "../onnxruntime/onnx.js";
+import { type Graph, type Node, neededNodes, ONNX_TYPE, type Value } from "../onnxruntime/onnx.js";
 import { operandsOf, type Whole } from "../onnxruntime/whole.js";
 
 /**
@@ -58,7 +58,7 @@ export function cutIntoStages(graph: Graph, kinds: ReadonlySet<Whole["kind"]>): 
   // From the last stage to the first, so that it is known what those after one read.
   for (const part of parts.toReversed()) {
     for (const name of part.steps.flatMap(readBy)) wanted.add(name);
-    const nodes = neededOf(part.nodes, wanted);
+    const { nodes } = neededNodes(part.nodes, wanted);
     stages.unshift({ graph: nodes.length > 0 ? subgraph(graph, nodes, wanted, types) : undefined, steps: part.steps });
     for (const name of nodes.flatMap(({ inputs }) => inputs)) wanted.add(name);
   }
@@ -126,17 +126,6 @@ function linearFrom({ op, inputs, outputs, exact }: Node): Linear | undefined {
   if (op !== "Gemm" || exact) return undefined;
   const [x, weight, bias] = inputs as readonly [string, string, string?];
   return { kind: "linear", x, weight, y: outputs[0]!, ...(bias !== undefined && { bias }) };
-}
-
-/** The nodes that something wanted depends on. */
-function neededOf(nodes: readonly Node[], wanted: ReadonlySet<string>): Node[] {
-  const names = new Set(wanted);
-  const needed = nodes.toReversed().filter(({ inputs, outputs }) => {
-    if (!outputs.some((name) => names.has(name))) return false;
-    for (const name of inputs) names.add(name);
-    return true;
-  });
-  return needed.reverse();
 }
 
 function subgraph(graph: Graph, nodes: readonly Node[], wanted: ReadonlySet<string>, types: Types): Graph {

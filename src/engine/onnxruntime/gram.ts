@@ -1,4 +1,5 @@
 import { Tensor } from "onnxruntime-node";
+import { type Band, bandsOf } from "../../tensor/bands.js";
 import type { Sums } from "./observed.js";
 
 /**
@@ -11,24 +12,8 @@ export interface Tile {
   readonly column: Band;
 }
 
-/** Columns [from, to) of the input. */
-interface Band {
-  readonly index: number;
-  readonly from: number;
-  readonly to: number;
-}
-
-const BANDS = 4;
-/** Below this a product is too small to gain from being cut. */
-const LEAST_SIZE = 512;
 /** Runs that are summed in float32 before they are added to the float64 sums: what that costs is spread over them. */
 const RUNS = 4;
-
-export function bandsOf(size: number): Band[] {
-  const count = size < LEAST_SIZE ? 1 : BANDS;
-  const ends = Array.from({ length: count + 1 }, (_, band) => Math.round((band * size) / count));
-  return Array.from({ length: count }, (_, index) => ({ index, from: ends[index]!, to: ends[index + 1]! }));
-}
 
 export function tilesOf(size: number): Tile[] {
   const bands = bandsOf(size);

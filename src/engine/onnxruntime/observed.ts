@@ -1,7 +1,8 @@
 import type { Tensor } from "onnxruntime-node";
+import { bandsOf } from "../../tensor/bands.js";
 import type { LinearInput } from "../describe.js";
 import type { Observable } from "../engine.js";
-import { bandsOf, beforeName, type Tile, tileName, tilesOf } from "./gram.js";
+import { beforeName, type Tile, tileName, tilesOf } from "./gram.js";
 import type { Nodes } from "./nodes.js";
 import { ONNX_TYPE, type Value } from "./onnx.js";
 

@@ -47,6 +47,20 @@ export interface Graph {
   readonly constants: readonly Constant[];
 }
 
+/** The nodes that values depend on, in order, and the names of all values on the way. */
+export function neededNodes(
+  nodes: readonly Node[],
+  values: ReadonlySet<string>,
+): { nodes: Node[]; names: Set<string> } {
+  const names = new Set(values);
+  const needed = nodes.toReversed().filter(({ inputs, outputs }) => {
+    if (!outputs.some((name) => names.has(name))) return false;
+    for (const name of inputs) names.add(name);
+    return true;
+  });
+  return { nodes: needed.reverse(), names };
+}
+
 const IR_VERSION = 10;
 const OPSET = 23; // the first with RMSNormalization, RotaryEmbedding and Attention
 const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, ints: 7 } as const;

@@ -7,7 +7,7 @@ import { attendCached, PROJECTED } from "./cached-attention.js";
 import { expertNodes } from "./experts.js";
 import { createNodes, type Nodes } from "./nodes.js";
 import { statisticNodes } from "./observed.js";
-import type { Graph, Value } from "./onnx.js";
+import { type Graph, neededNodes, type Value } from "./onnx.js";
 
 /**
  * A program as an ONNX graph. Its inputs are `x` [windows, tokens, in], the parameters by their names, and the tables
@@ -149,16 +149,8 @@ function byHeads(g: Nodes, x: string, { size, heads }: Norm, norm: (edge: string
 
 /** Leaves out what no output depends on: onnxruntime would compute it all the same. */
 function prune(graph: Graph): Graph {
-  const needed = new Set(graph.outputs.map((output) => output.name));
-  const nodes = graph.nodes
-    .toReversed()
-    .filter((node) => {
-      if (!node.outputs.some((name) => needed.has(name))) return false;
-      for (const name of node.inputs) needed.add(name);
-      return true;
-    })
-    .toReversed();
-  const isNeeded = ({ name }: { name: string }) => needed.has(name);
+  const { nodes, names } = neededNodes(graph.nodes, new Set(graph.outputs.map(({ name }) => name)));
+  const isNeeded = ({ name }: { name: string }) => names.has(name);
   return {
     nodes,
     inputs: graph.inputs.filter(isNeeded),

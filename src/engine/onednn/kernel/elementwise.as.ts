@@ -2,14 +2,10 @@
 // lays out the memory from `heap` on; addresses are in bytes, numbers are f32. Where a function has `out` and `half`, it
 // writes its result as f32 to the one and rounded to bfloat16 to the other; 0: not at all.
 
+import { rounded } from "../../../tensor/kernel/bfloat16.as";
+
 /** What the caller may write to begins here. */
 export const heap: usize = __heap_base;
-
-/** Four numbers' bits, rounded to nearest, ties to even, in the upper halves. */
-function rounded(x: v128): v128 {
-  const even = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1));
-  return i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), even);
-}
 
 /** Eight numbers as bfloat16. */
 function halves(a: v128, b: v128): v128 {
@@ -68,12 +64,21 @@ export function rmsNorm(x: usize, weight: usize, out: usize, half: usize, column
 
 /** a + b. */
 export function add(a: usize, b: usize, out: usize, half: usize, count: i32): void {
+  pairwise(a, b, out, half, count, false);
+}
+
+/** a · b. */
+export function multiply(a: usize, b: usize, out: usize, half: usize, count: i32): void {
+  pairwise(a, b, out, half, count, true);
+}
+
+function pairwise(a: usize, b: usize, out: usize, half: usize, count: i32, isProduct: bool): void {
   let i: usize = 0;
   const end: usize = count;
   for (; i + 8 <= end; i += 8) {
     const at = i << 2;
-    const one = f32x4.add(v128.load(a + at), v128.load(b + at));
-    const two = f32x4.add(v128.load(a + at, 16), v128.load(b + at, 16));
+    const one = both4(v128.load(a + at), v128.load(b + at), isProduct);
+    const two = both4(v128.load(a + at, 16), v128.load(b + at, 16), isProduct);
     if (out) {
       v128.store(out + at, one);
       v128.store(out + at, two, 16);
@@ -81,31 +86,16 @@ export function add(a: usize, b: usize, out: usize, half: usize, count: i32): vo
     if (half) v128.store(half + (i << 1), halves(one, two));
   }
   for (; i < end; i++) {
-    const one = load<f32>(a + (i << 2)) + load<f32>(b + (i << 2));
+    const x = load<f32>(a + (i << 2));
+    const y = load<f32>(b + (i << 2));
+    const one = isProduct ? x * y : x + y;
     if (out) store<f32>(out + (i << 2), one);
     if (half) store<u16>(half + (i << 1), half1(one));
   }
 }
 
-/** a · b. */
-export function multiply(a: usize, b: usize, out: usize, half: usize, count: i32): void {
-  let i: usize = 0;
-  const end: usize = count;
-  for (; i + 8 <= end; i += 8) {
-    const at = i << 2;
-    const one = f32x4.mul(v128.load(a + at), v128.load(b + at));
-    const two = f32x4.mul(v128.load(a + at, 16), v128.load(b + at, 16));
-    if (out) {
-      v128.store(out + at, one);
-      v128.store(out + at, two, 16);
-    }
-    if (half) v128.store(half + (i << 1), halves(one, two));
-  }
-  for (; i < end; i++) {
-    const one = load<f32>(a + (i << 2)) * load<f32>(b + (i << 2));
-    if (out) store<f32>(out + (i << 2), one);
-    if (half) store<u16>(half + (i << 1), half1(one));
-  }
+function both4(a: v128, b: v128, isProduct: bool): v128 {
+  return isProduct ? f32x4.mul(a, b) : f32x4.add(a, b);
 }
 
 /**
