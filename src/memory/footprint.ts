@@ -16,7 +16,7 @@ const FRAGMENTED = 0.25;
 /** Experts' linears that a token goes through, at most as a rule: 8 experts of 3. */
 const EXPERT_LINEARS = 24;
 /** Rows of scores that attention holds at a time, and how often. */
-const SCORE_ROWS = 256;
+const SCORE_ROWS = 128;
 const SCORE_COPIES = 3;
 
 /** Bytes of a number in the engine's precision. */

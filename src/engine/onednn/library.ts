@@ -20,8 +20,8 @@ const TYPE = { bfloat16: 2, float32: 3 } as const;
 /** Execution arguments: DNNL_ARG_*. */
 export const ARGUMENT = { from: 1, to: 17, weights: 33, bias: 41 } as const;
 
-/** What is done to a product's numbers before they are written: added to those there, made x · sigmoid(x), or multiplied. */
-type After = "add" | "silu" | { readonly times: Description };
+/** What is done to a product's numbers before they are written: added to those there, made x · sigmoid(x), multiplied or added to. */
+type After = "add" | "silu" | { readonly times: Description } | { readonly plus: Description };
 
 export type ElementType = keyof typeof TYPE;
 
@@ -37,8 +37,8 @@ export interface Library {
   readonly version: string;
   /** Sets the threads of what is made and run next; undefined where this build chooses them itself. */
   readonly setThreads: ((threads: number) => void) | undefined;
-  /** The execution argument for what `After` multiplies by. */
-  readonly factorArgument: number;
+  /** The execution argument for what `After` multiplies by or adds. */
+  readonly otherArgument: number;
   /** A matrix, or several of one size, whose elements lie `strides` apart, or in whatever order a product likes. */
   describe(sizes: readonly number[], type: ElementType, strides: readonly number[] | "any"): Description;
   equal(a: Description, b: Description): boolean;
@@ -72,11 +72,12 @@ const PRODUCT_BYTES = 5 * DESCRIPTION_BYTES;
 const RTLD_NOW = 2;
 /** dnnl_prop_kind_t and dnnl_alg_kind_t. */
 const FORWARD = 96;
+const BINARY_ADD = 0x1fff0;
 const BINARY_MULTIPLY = 0x1fff1;
 const SOFTMAX = 0x30000;
 /** By version: dnnl_eltwise_swish, and DNNL_ARG_ATTR_MULTIPLE_POST_OP(0). */
 const SWISH = { 2: 0xdf, 3: 0x2c } as const;
-const FACTOR = { 2: 16384, 3: 32768 } as const;
+const POST_OPERATION = { 2: 16384, 3: 32768 } as const;
 
 const HOW_TO_GET =
   "install it (Debian, Ubuntu: apt install libdnnl3, or libdnnl2 where that is what there is; Homebrew: brew install " +
@@ -130,13 +131,20 @@ function loadKoffi(): typeof Koffi {
 }
 
 /**
+ * How OpenMP's threads wait for more work; read when OpenMP is loaded, and not ours to say where a user does. Those that wait
+ * busily for long keep onnxruntime's from the processors, those that sleep at once are late for every product: these do the one
+ * for about a tenth of a millisecond, then the other.
+ */
+const WAITING = { OMP_WAIT_POLICY: "passive", GOMP_SPINCOUNT: "10000" };
+
+/**
  * Opens a library that stays: koffi would close it while the process ends, and OpenMP's threads, which wait in it for
  * more work, would crash.
  */
 function pinned(koffi: typeof Koffi, path: string): Koffi.LibraryHandle {
-  // Threads that wait busily for more work would keep onnxruntime's from the processors. Read when OpenMP is loaded.
-  const before = process.env["OMP_WAIT_POLICY"];
-  process.env["OMP_WAIT_POLICY"] = before ?? "passive";
+  const { env } = process;
+  const unset = Object.keys(WAITING).filter((name) => env[name] === undefined);
+  if (unset.length === Object.keys(WAITING).length) Object.assign(env, WAITING);
   try {
     const lib = koffi.load(path);
     if (process.platform !== "win32") {
@@ -146,7 +154,7 @@ function pinned(koffi: typeof Koffi, path: string): Koffi.LibraryHandle {
     }
     return lib;
   } finally {
-    if (before === undefined) delete process.env["OMP_WAIT_POLICY"];
+    for (const name of unset) delete env[name];
   }
 }
 
@@ -232,7 +240,7 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     version: `${major}.${minor}.${patch}`,
     setThreads:
       runtime === OPENMP ? (lib.func("omp_set_num_threads", "void", ["int"]) as (threads: number) => void) : undefined,
-    factorArgument: FACTOR[major] | 2,
+    otherArgument: POST_OPERATION[major] | 2,
     describe: (sizes, type, strides) =>
       strides === "any" ? any(sizes, TYPE[type]) : strided(sizes, TYPE[type], strides),
     equal: (a, b) => equal(a, b) !== 0,
@@ -270,7 +278,8 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
       if (major === 2) append("eltwise", ["float", "int", "float", "float"], 1, SWISH[2], 1, 0);
       else append("eltwise", ["int", "float", "float"], SWISH[3], 1, 0);
     } else {
-      append("binary", ["int", "void *"], BINARY_MULTIPLY, after.times);
+      const [kind, other] = "times" in after ? [BINARY_MULTIPLY, after.times] : [BINARY_ADD, after.plus];
+      append("binary", ["int", "void *"], kind, other);
     }
     const made = maker("primitive_attr_create")();
     call("primitive_attr_set_post_ops", "void *", "void *")(made, operations);

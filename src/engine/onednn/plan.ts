@@ -1,5 +1,5 @@
 import type { Graph } from "../onnxruntime/onnx.js";
-import { readBy, type Stage, type Step } from "./stages.js";
+import { otherOf, readBy, type Stage, type Step } from "./stages.js";
 
 /** What is known of a graph's values before it runs. A value that is another one under a second name counts as that. */
 export interface Plan {
@@ -54,6 +54,6 @@ function operandsOf(step: Step): string[] {
 
 function floatsOf(step: Step): string[] {
   if (step.kind === "attention") return [step.q, step.k];
-  if (step.kind === "linear") return typeof step.after === "object" ? [step.after.times] : [];
+  if (step.kind === "linear") return otherOf(step);
   return step.kind === "alias" || operandsOf(step).length > 0 ? [] : readBy(step);
 }

@@ -28,8 +28,21 @@ export interface Products {
 type Half = Uint16Array;
 export type Numbers = Float32Array | Half;
 
-/** What is done to a product before it is written: x · sigmoid(x), or times other numbers. */
-type After = "silu" | { readonly times: Numbers };
+/** What is done to a product before it is written: x · sigmoid(x), times other numbers, or plus them. */
+type AfterOf<T> = "silu" | { readonly times: T } | { readonly plus: T };
+type After = AfterOf<Numbers>;
+
+/** The numbers, or what stands for them, that `after` needs beside the product. */
+function otherOf<T>(after: AfterOf<T> | undefined): T | undefined {
+  if (after === undefined || after === "silu") return undefined;
+  return "times" in after ? after.times : after.plus;
+}
+
+/** The same done with what stands for those numbers. */
+function withOther<T>(after: After | AfterOf<ElementType>, other: T | undefined): AfterOf<T> {
+  if (after === "silu") return after;
+  return "times" in after ? { times: other! } : { plus: other! };
+}
 
 interface Columns {
   readonly from: number;
@@ -143,13 +156,14 @@ export function createProducts(library: Library, precision: ElementType, threads
     outputs: number,
     biased: boolean,
     type: ElementType = "float32",
-    after?: "silu" | { readonly times: ElementType },
+    after?: AfterOf<ElementType>,
   ): Linear =>
-    keep(`linear ${rows} ${inputs} ${outputs} ${biased} ${type} ${after === "silu" ? after : after?.times}`, () => {
+    keep(`linear ${rows} ${inputs} ${outputs} ${biased} ${type} ${JSON.stringify(after)}`, () => {
       const count = takeThreads(rows * inputs * outputs, LEAST_PRODUCT);
       const a = rowMajor(rows, inputs, precision);
       const c = rowMajor(rows, outputs, type);
-      const factor = after && after !== "silu" ? rowMajor(rows, outputs, after.times) : undefined;
+      const otherType = otherOf(after);
+      const other = otherType && rowMajor(rows, outputs, otherType);
       const bias = biased ? rowMajor(1, outputs, "float32") : undefined;
       const b = library.describe([inputs, outputs], precision, "any");
       const description = library.product({
@@ -157,7 +171,7 @@ export function createProducts(library: Library, precision: ElementType, threads
         b,
         c,
         ...(bias && { bias }),
-        ...(after && { after: factor ? { times: factor } : "silu" }),
+        ...(after && { after: withOther(after, other) }),
       });
       const liked = library.likedWeights(description);
       const size = `${inputs} ${outputs}`;
@@ -174,7 +188,7 @@ export function createProducts(library: Library, precision: ElementType, threads
         [ARGUMENT.to, c],
       ];
       if (bias) places.push([ARGUMENT.bias, bias]);
-      if (factor) places.push([library.factorArgument, factor]);
+      if (other) places.push([library.otherArgument, other]);
       return { ...ready(count, description, places), layout };
     });
 
@@ -207,10 +221,11 @@ export function createProducts(library: Library, precision: ElementType, threads
     linear(x, weight, bias, y, after) {
       const outputs = y.length / x.rows;
       if (x.rows === 0) return; // an expert that no token goes to
-      const kind = after && after !== "silu" ? { times: typeOf(after.times) } : after;
+      const other = otherOf(after);
+      const kind = after && withOther(after, other && typeOf(other));
       const linear = prepareLinear(x.rows, x.columns, outputs, bias !== undefined, typeOf(y), kind);
       const weights = packed(weight, linear.layout, x.columns, outputs);
-      run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...(after && after !== "silu" ? [after.times] : []));
+      run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...(other ? [other] : []));
     },
     multiply(a, b, c) {
       const of = ({ sizes, strides = denseStrides(sizes) }: Matrices, type: ElementType | "any") =>

@@ -14,13 +14,13 @@ export interface Stage {
 /** A linear, which is a Gemm of the graph, or an operation that several nodes make up. */
 export type Step = Linear | Exclude<Whole, { readonly kind: "silu" }>;
 
-interface Linear {
+export interface Linear {
   readonly kind: "linear";
   readonly x: string;
   readonly weight: string;
   readonly bias?: string;
-  /** What is done to y before it is written: y · sigmoid(y), or times another value. */
-  readonly after?: "silu" | { readonly times: string };
+  /** What is done to y before it is written: y · sigmoid(y), times another value, or plus it. */
+  readonly after?: "silu" | { readonly times: string } | { readonly plus: string };
   readonly y: string;
 }
 
@@ -31,8 +31,13 @@ type Work = Node | Step;
 
 /** What a step reads, but for parameters, tables and sums. */
 export function readBy(step: Step): string[] {
-  if (step.kind !== "linear") return operandsOf(step);
-  return typeof step.after === "object" ? [step.x, step.after.times] : [step.x];
+  return step.kind === "linear" ? [step.x, ...otherOf(step)] : operandsOf(step);
+}
+
+/** What a linear multiplies its product by, or adds to it. */
+export function otherOf({ after }: Linear): string[] {
+  if (after === undefined || after === "silu") return [];
+  return ["times" in after ? after.times : after.plus];
 }
 
 /** Cuts at products, and at the operations of these kinds; a silu is only ever a part of a product. */
@@ -71,7 +76,7 @@ function isNode(work: Work): work is Node {
 
 /**
  * The nodes with steps in place of those that are computed here. A linear also does what follows it, where nobody else
- * reads what it puts out: silu, or the product with another value. It then stands where that stood.
+ * reads what it puts out: silu, or the product or sum with another value. It then stands where that stood.
  */
 function takeSteps({ nodes, outputs }: Graph, kinds: ReadonlySet<Whole["kind"]>): Work[] {
   const readers = new Map<string, Set<Node | Whole>>();
@@ -102,7 +107,7 @@ function takeSteps({ nodes, outputs }: Graph, kinds: ReadonlySet<Whole["kind"]>)
     if (whole?.kind === "silu" ? linear : whole && kinds.has(whole.kind)) {
       if (last.get(whole) !== i) continue;
       if (linear) extend(linear, "silu", whole!.y);
-      else if (whole!.kind === "multiply") multiply(whole!);
+      else if (whole!.kind === "multiply" || whole!.kind === "add") pairwise(whole!);
       else add(whole as Step);
     } else {
       add(
@@ -114,11 +119,15 @@ function takeSteps({ nodes, outputs }: Graph, kinds: ReadonlySet<Whole["kind"]>)
   }
   return work.flatMap((one) => one ?? []);
 
-  function multiply(whole: Whole & { kind: "add" | "multiply" }): void {
+  function pairwise(whole: Whole & { kind: "add" | "multiply" }): void {
     const { a, b, y } = whole;
     const linear = linearOf(b) ?? linearOf(a);
-    if (linear && a !== b) extend(linear, { times: linear.y === b ? a : b }, y);
-    else add(whole);
+    if (!linear || a === b) {
+      add(whole);
+      return;
+    }
+    const other = linear.y === b ? a : b;
+    extend(linear, whole.kind === "add" ? { plus: other } : { times: other }, y);
   }
 }
 

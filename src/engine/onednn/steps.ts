@@ -2,7 +2,7 @@ import { Tensor } from "onnxruntime-node";
 import type { Whole } from "../onnxruntime/whole.js";
 import type { Arena } from "./arena.js";
 import type { Products } from "./products.js";
-import type { Step } from "./stages.js";
+import type { Linear, Step } from "./stages.js";
 import { firstHidden, type Values } from "./values.js";
 
 /** The operations that are computed here. */
@@ -31,8 +31,7 @@ export function computeStep(step: Step, values: Values, products: Products, aren
       // Before the room is made: a view of the arena is gone when it grows.
       values.operand(step.x);
       const y = values.makeProduct(step.y, rows, weight.dims[0]!);
-      const after = typeof step.after === "object" ? { times: values.floats(step.after.times) } : step.after;
-      products.linear(values.operand(step.x), weight.data as Float32Array, bias, y, after);
+      products.linear(values.operand(step.x), weight.data as Float32Array, bias, y, afterOf(step, values));
       return;
     }
     case "gram": {
@@ -92,6 +91,11 @@ export function computeStep(step: Step, values: Values, products: Products, aren
   }
 }
 
+function afterOf({ after }: Linear, values: Values): Parameters<Products["linear"]>[4] {
+  if (after === undefined || after === "silu") return after;
+  return "times" in after ? { times: values.floats(after.times) } : { plus: values.floats(after.plus) };
+}
+
 /**
  * Causal attention, by chunks of queries as attention.ts of onnxruntime's graphs has it. Its two products round their factors to
  * the precision, as linears do: queries, keys, what softmax makes of the scores, and values; scores and softmax are float32.
@@ -108,7 +112,7 @@ function attend(step: Whole & { kind: "attention" }, values: Values, products: P
   });
   const [q, k] = [values.address(step.q), values.address(step.k)];
   const v = values.operandAddress(step.v).at;
-  const out = values.makeFloats(step.y, windows * tokens, heads * size);
+  const out = values.makeOne(step.y, windows * tokens, heads * size);
   // One for all chunks, so that it stays in the processor's caches.
   const matrix = Math.max(...chunks.map(({ queries, keys }) => queries * keys));
   const scores = arena.allocate(4 * windows * heads * matrix);
@@ -145,7 +149,9 @@ function attend(step: Whole & { kind: "attention" }, values: Values, products: P
         { data: operand(shares, w * heads * queries * keys), sizes: ofQueries(keys) },
         { data: operand(v, from), sizes: [keyValueHeads, 1, keys, size], strides: valueStrides },
         {
-          data: arena.floats(out + 4 * (w * tokens + begin) * heads * size, 1),
+          data: out.isHalf
+            ? arena.halves(out.at + 2 * (w * tokens + begin) * heads * size, 1)
+            : arena.floats(out.at + 4 * (w * tokens + begin) * heads * size, 1),
           sizes: ofQueries(size),
           strides: [group * size, size, heads * size, 1],
         },

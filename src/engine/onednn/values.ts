@@ -135,6 +135,17 @@ export class Values {
     return floats;
   }
 
+  /** Room for a result in one form: bfloat16 where products are all that reads it. */
+  makeOne(name: string, rows: number, columns: number): { at: number; isHalf: boolean } {
+    const root = this.#plan.root(name);
+    const isHalf =
+      this.#products.precision === "bfloat16" && this.#plan.operands.has(root) && !this.#plan.floats.has(root);
+    if (!isHalf) return { at: this.makeFloats(root, rows, columns), isHalf };
+    const half = this.#arena.allocate(2 * rows * columns);
+    this.#values.set(root, { rows, columns, half });
+    return { at: half, isHalf };
+  }
+
   /** Room for a product's result, in one form: an output of the graph where that is to be. */
   makeProduct(name: string, rows: number, columns: number): Numbers {
     const root = this.#plan.root(name);
@@ -144,13 +155,8 @@ export class Values {
       this.#values.set(root, { rows, columns, tensor });
       return tensor.data as Float32Array;
     }
-    const { precision } = this.#products;
-    if (precision === "bfloat16" && this.#plan.operands.has(root) && !this.#plan.floats.has(root)) {
-      const half = this.#arena.allocate(2 * rows * columns);
-      this.#values.set(root, { rows, columns, half });
-      return this.#arena.halves(half, rows * columns);
-    }
-    return this.#arena.floats(this.makeFloats(root, rows, columns), rows * columns);
+    const { at, isHalf } = this.makeOne(root, rows, columns);
+    return isHalf ? this.#arena.halves(at, rows * columns) : this.#arena.floats(at, rows * columns);
   }
 
   /** Where an output is to be put, if that is said. */

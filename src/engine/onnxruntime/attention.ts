@@ -19,7 +19,7 @@ export interface AttentionKind {
 }
 
 /** Queries a chunk: fewer would make the matrix products inefficient. */
-const CHUNK_TOKENS = 256;
+const CHUNK_TOKENS = 128;
 
 /** How many chunks windows of so many tokens are cut into. */
 export function chunksOf(tokens: number): number {
