@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, RunError, throwIfAborted } from "../errors.js";
-import { allFinite, DTYPE_BYTES, type FloatDType, firstNonFinite, isFloatDType, widen } from "../tensor/dtype.js";
+import { DTYPE_BYTES, type FloatDType, firstNonFinite, isFloatDType, widenChecked } from "../tensor/dtype.js";
 import type { TensorEntry } from "./checkpoint.js";
 import { readExactly } from "./folder.js";
 import { quote } from "./json.js";
@@ -23,8 +23,8 @@ export async function readTensor(handle: FileHandle, entry: TensorEntry, path: s
     const chunk = buffer.subarray(0, Math.min(buffer.length, entry.end - position));
     await readExactly(handle, chunk, position, path);
     const first = (position - entry.begin) / size;
-    const part = widen(chunk, dtype, values.subarray(first, first + chunk.length / size));
-    if (!allFinite(chunk, dtype)) checkFinite(part, first, entry, path);
+    const bad = widenChecked(chunk, dtype, values.subarray(first, first + chunk.length / size));
+    if (bad >= 0) throw notFinite(values[first + bad]!, first + bad, entry, path);
   }
   return values;
 }
@@ -59,8 +59,8 @@ export async function readRows(
     for (const place of order.subarray(from, to)) {
       const start = (rows[place]! - first) * rowBytes;
       const into = values.subarray(place * columns, (place + 1) * columns);
-      widen(buffer.subarray(start, start + rowBytes), dtype, into);
-      checkFinite(into, rows[place]! * columns, entry, path);
+      const bad = widenChecked(buffer.subarray(start, start + rowBytes), dtype, into);
+      if (bad >= 0) throw notFinite(into[bad]!, rows[place]! * columns + bad, entry, path);
     }
     from = to;
   }
@@ -128,15 +128,18 @@ export function checkFinite(
   path: string,
 ): void {
   const index = firstNonFinite(values);
-  if (index < 0) return;
+  if (index >= 0) throw notFinite(values[index]!, first + index, entry, path);
+}
+
+function notFinite(value: number, index: number, entry: Pick<TensorEntry, "name" | "shape">, path: string): InputError {
   const place: number[] = [];
-  let rest = first + index;
+  let rest = index;
   for (const size of entry.shape.toReversed()) {
     place.unshift(rest % size);
     rest = Math.floor(rest / size);
   }
-  throw new InputError(
-    `${path}: tensor ${quote(entry.name)} is ${values[index]} at [${place.join(", ")}]; ` +
+  return new InputError(
+    `${path}: tensor ${quote(entry.name)} is ${value} at [${place.join(", ")}]; ` +
       "weights have to be finite: the file is damaged or the model was trained or converted wrongly",
   );
 }

@@ -4,6 +4,7 @@ import { describe } from "../engine/describe.js";
 import type { Weights } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
 import { InputError } from "../errors.js";
+import { bytesOf } from "../tensor/matrix.js";
 import { families } from "./families/registry.js";
 import type { Architecture } from "./family.js";
 import { nearestFamily } from "./nearest-family.js";
@@ -204,8 +205,8 @@ async function holds(checkpoint: Checkpoint, tensor: string, values: Float32Arra
   for (let row = 0; row < rows; row += COMPARED_ROWS) {
     const some = Int32Array.from({ length: Math.min(COMPARED_ROWS, rows - row) }, (_, i) => row + i);
     const part = await checkpoint.readRows(tensor, some);
-    const from = row * columns;
-    for (let i = 0; i < part.length; i++) if (part[i] !== values[from + i]) return false;
+    const known = values.subarray(row * columns, row * columns + part.length);
+    if (Buffer.compare(bytesOf(part), bytesOf(known)) !== 0) return false;
   }
   return true;
 }

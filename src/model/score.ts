@@ -25,9 +25,9 @@ export interface Stream {
 
 /**
  * Receives the logits of consecutive scored positions, [positions, vocabulary] for each stream, and the tokens that
- * really came next. The logits are gone when it returns.
+ * really came next. The logits are gone when it is done.
  */
-export type Score = (logits: readonly FloatArray[], targets: Int32Array, from: number) => void;
+export type Score = (logits: readonly FloatArray[], targets: Int32Array, from: number) => void | Promise<void>;
 
 /** Hidden states of all streams stay below this; more batches go through the models in several groups. */
 const HIDDEN_BYTES = 2 ** 28;

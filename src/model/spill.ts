@@ -1,7 +1,7 @@
 import { open, rm } from "node:fs/promises";
 import { readExactly, writeExactly } from "../checkpoint/folder.js";
 import { type Engine, emptyRows } from "../engine/engine.js";
-import type { FloatArray } from "../tensor/matrix.js";
+import { bytesOf, type FloatArray } from "../tensor/matrix.js";
 import { type Batch, batchWindows, embed } from "./batches.js";
 import type { Model } from "./model.js";
 
@@ -61,8 +61,4 @@ export async function spillWindows(
       }
     },
   };
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: FloatArray): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

@@ -1,7 +1,7 @@
 import { type Kernel, lazyKernel, reserve } from "./wasm.js";
 
 interface Bfloat16Kernel extends Kernel {
-  widen(half: number, out: number, count: number): void;
+  widen(half: number, out: number, count: number): number;
   narrow(x: number, half: number, count: number): void;
 }
 
@@ -18,20 +18,21 @@ function shareOf(count: number): number {
   return count < LEAST ? 0 : count - (count % EIGHT);
 }
 
-/** Writes bfloat16 as float32 bits; returns how many, from the first on, it did. */
-export function widenByKernel(halves: Uint16Array, out: Uint32Array): number {
+/** Writes bfloat16 as float32 bits; returns how many, from the first on, it did, and whether those are finite. */
+export function widenByKernel(halves: Uint16Array, out: Uint32Array): { share: number; areFinite: boolean } {
   const share = shareOf(out.length);
   const wasm = share > 0 ? kernel() : null;
-  if (!wasm) return 0;
+  let areFinite = true;
+  if (!wasm) return { share: 0, areFinite };
   const from = reserve(wasm, 6 * PART);
   const to = from + 2 * PART;
   for (let i = 0; i < share; i += PART) {
     const count = Math.min(PART, share - i);
     new Uint16Array(wasm.memory.buffer, from, count).set(halves.subarray(i, i + count));
-    wasm.widen(from, to, count);
+    if (!wasm.widen(from, to, count)) areFinite = false;
     out.set(new Uint32Array(wasm.memory.buffer, to, count), i);
   }
-  return share;
+  return { share, areFinite };
 }
 
 /** Writes float32 bits as bfloat16; returns how many, from the first on, it did. */

@@ -30,8 +30,6 @@ export function isFloatDType(dtype: DType): dtype is FloatDType {
 
 /** The bits of the least magnitude that rounds to infinity: half a unit in the last place above the largest finite number. */
 const OVERFLOW: Readonly<Record<FloatDType, number>> = { F32: 0x7f800000, F16: 0x477ff000, BF16: 0x7f7f8000 };
-/** All ones in an exponent, and what carries it into the sign: of two 16-bit numbers at once. */
-const PAIR_EXPONENTS = { F16: [0x7c007c00, 0x04000400], BF16: [0x7f807f80, 0x00800080] } as const;
 
 /** Index of the first value that is NaN, infinite, or would become infinite when rounded to `dtype`; -1 if there is none. */
 export function firstNonFinite(values: Float32Array, dtype: FloatDType = "F32"): number {
@@ -40,17 +38,6 @@ export function firstNonFinite(values: Float32Array, dtype: FloatDType = "F32"):
   let carried = 0;
   for (let i = 0; i < bits.length; i++) carried |= (bits[i]! & 0x7fffffff) + carry;
   return carried >= 0 ? -1 : bits.findIndex((one) => (one & 0x7fffffff) >= OVERFLOW[dtype]);
-}
-
-/** Whether none of the little-endian elements is NaN or infinite. */
-export function allFinite(bytes: Uint8Array, dtype: FloatDType): boolean {
-  const { buffer, byteOffset } = aligned(bytes, 4);
-  const words = new Int32Array(buffer, byteOffset, bytes.length >> 2);
-  const [exponents, carry] = dtype === "F32" ? [0x7f800000, 0x00800000] : PAIR_EXPONENTS[dtype];
-  const signs = dtype === "F32" ? 0x80000000 : 0x80008000;
-  let carried = 0;
-  for (let i = 0; i < words.length; i++) carried |= (words[i]! & exponents) + carry;
-  return (carried & signs) === 0 && firstNonFinite(widen(bytes.subarray(4 * words.length), dtype)) < 0;
 }
 
 /**
@@ -62,23 +49,37 @@ export function widen(
   dtype: FloatDType,
   into: Float32Array = new Float32Array(bytes.length / DTYPE_BYTES[dtype]),
 ): Float32Array {
+  convert(bytes, dtype, into);
+  return into;
+}
+
+/** As widen, into `into`; returns the index of the first element that is NaN or infinite, -1 if there is none. */
+export function widenChecked(bytes: Uint8Array, dtype: FloatDType, into: Float32Array): number {
+  const finite = convert(bytes, dtype, into);
+  const index = firstNonFinite(into.subarray(finite));
+  return index < 0 ? -1 : finite + index;
+}
+
+/** Returns how many elements, from the first on, it saw to be finite. */
+function convert(bytes: Uint8Array, dtype: FloatDType, into: Float32Array): number {
   const out = bitsOf(into);
   const { buffer, byteOffset } = aligned(bytes, DTYPE_BYTES[dtype]);
   if (dtype === "F32") {
     out.set(new Uint32Array(buffer, byteOffset, into.length));
-    return into;
+    return 0;
   }
   const halves = new Uint16Array(buffer, byteOffset, into.length);
   if (dtype === "BF16") {
     // Signed, because 32-bit integer arithmetic in JavaScript is: unsigned values would become doubles.
     const bits = new Int32Array(out.buffer, out.byteOffset, out.length);
-    for (let i = widenByKernel(halves, out); i < halves.length; i++) bits[i] = halves[i]! << 16;
-  } else {
-    halfTable ??= widenedHalves();
-    const table = halfTable;
-    for (let i = 0; i < halves.length; i++) out[i] = table[halves[i]!]!;
+    const { share, areFinite } = widenByKernel(halves, out);
+    for (let i = share; i < halves.length; i++) bits[i] = halves[i]! << 16;
+    return areFinite ? share : 0;
   }
-  return into;
+  halfTable ??= widenedHalves();
+  const table = halfTable;
+  for (let i = 0; i < halves.length; i++) out[i] = table[halves[i]!]!;
+  return 0;
 }
 
 /** float32 values as little-endian elements of `dtype`, rounded to nearest, ties to even (IEEE 754); too large ones become infinite. */

@@ -1,6 +1,11 @@
 /** Numbers of either precision; engines choose which. */
 export type FloatArray = Float32Array | Float64Array;
 
+/** The memory that numbers lie in. */
+export function bytesOf({ buffer, byteOffset, byteLength }: FloatArray): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
 /** A dense row-major matrix: element [r, c] is `data[r * columns + c]`. */
 export interface Matrix<T extends FloatArray = FloatArray> {
   readonly rows: number;

@@ -1,10 +1,11 @@
 import type { Engine } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
-import { comparePositions, positionFigures } from "../metrics/distribution.js";
+import { positionFigures } from "../metrics/distribution.js";
+import { createFigureCrew } from "../metrics/figure-crew.js";
 import { summariseDivergence } from "../metrics/summary.js";
 import { type Batch, embed, propagate, type Tokens } from "../model/batches.js";
 import type { Model } from "../model/model.js";
-import { headSteps, type Stream, scoredPositions, scoreWindowsBy } from "../model/score.js";
+import { headSteps, type Score, type Stream, scoredPositions, scoreWindowsBy } from "../model/score.js";
 import { countSteps } from "../progress.js";
 import type { BlockResult } from "../results/study-results.js";
 import { type TextRun, windowOfPosition } from "./evaluate-text.js";
@@ -27,17 +28,18 @@ export async function blockDamage(
   const onStep = countSteps(onProgress, "each block alone", windows.length * runs);
   // As many streams as are held at once; all end in the base's head.
   const streams: Stream[] = Array.from({ length: layers + 1 }, () => ({ model: base }));
-  const score = ([own, ...others]: readonly (Float32Array | Float64Array)[], targets: Int32Array, from: number) => {
+  const crew = createFigureCrew(engine.threads);
+  const score: Score = async ([own, ...others], targets, from) => {
     for (const [layer, logits] of others.entries()) {
-      comparePositions(own!, logits, vocabularySize, targets, figures[layer]!, from);
+      await crew.compare(own!, logits, vocabularySize, targets, figures[layer]!, from);
     }
   };
-  await watch.time("blocks", () =>
-    scoreWindowsBy((tokens) => runSwaps(base, model, engine, tokens, onStep, signal), streams, engine, windows, score, {
-      signal,
-      onStep,
-    }),
-  );
+  const run = (tokens: readonly Tokens[]) => runSwaps(base, model, engine, tokens, onStep, signal);
+  try {
+    await watch.time("blocks", () => scoreWindowsBy(run, streams, engine, windows, score, { signal, onStep }));
+  } finally {
+    await crew.dispose();
+  }
   const windowOf = windowOfPosition(windows);
   return figures.map((one, layer) => {
     const { mean, standardError } = summariseDivergence(one, windowOf).jsd;

@@ -1,13 +1,7 @@
 import { sha256OfIds } from "../data/windows.js";
 import type { Engine } from "../engine/engine.js";
-import {
-  comparePositions,
-  type LossFigures,
-  lossFigures,
-  lossOfPositions,
-  type PositionFigures,
-  positionFigures,
-} from "../metrics/distribution.js";
+import { type LossFigures, lossFigures, type PositionFigures, positionFigures } from "../metrics/distribution.js";
+import { createFigureCrew, type FigureCrew } from "../metrics/figure-crew.js";
 import {
   type DivergenceSummary,
   type LossSummary,
@@ -87,9 +81,9 @@ export interface TextRun {
 export async function measureModel(run: TextRun, model: Model): Promise<AloneSummary> {
   const figures = lossFigures(scoredPositions(run.windows));
   const { vocabularySize } = model.architecture;
-  await score(run, [{ model }], [figures], ([logits], targets, from) =>
-    lossOfPositions(logits!, vocabularySize, targets, figures, from),
-  );
+  await score(run, [{ model }], [figures], (crew) => ([logits], targets, from) => {
+    return crew.loss(logits!, vocabularySize, targets, figures, from);
+  });
   const { positions, perplexity, loss, nonFinite }: LossSummary = summariseLoss(figures, windowOfPosition(run.windows));
   return {
     positions,
@@ -121,10 +115,11 @@ export async function compareModels(
     run,
     streams,
     noisy ? [figures, noisy] : [figures],
-    ([logitsBase, logits, logitsNoisy], targets, from) => {
-      comparePositions(logitsBase!, logits!, vocabularySize, targets, figures, from);
-      if (noisy) comparePositions(logitsBase!, logitsNoisy!, vocabularySize, targets, noisy, from);
-    },
+    (crew) =>
+      async ([logitsBase, logits, logitsNoisy], targets, from) => {
+        await crew.compare(logitsBase!, logits!, vocabularySize, targets, figures, from);
+        if (noisy) await crew.compare(logitsBase!, logitsNoisy!, vocabularySize, targets, noisy, from);
+      },
   );
   const windowOf = windowOfPosition(windows);
   if (options.perToken) await writePerToken(options.perToken, figures, windows, await tokenizer());
@@ -137,9 +132,9 @@ export async function measureNoiseFloor(run: TextRun, base: Stream): Promise<Noi
   const figures = positionFigures(scoredPositions(run.windows));
   const { vocabularySize } = base.model.architecture;
   const streams = [base, disturbed(base.model)];
-  await score(run, streams, [figures], ([logits, noisy], targets, from) =>
-    comparePositions(logits!, noisy!, vocabularySize, targets, figures, from),
-  );
+  await score(run, streams, [figures], (crew) => ([logits, noisy], targets, from) => {
+    return crew.compare(logits!, noisy!, vocabularySize, targets, figures, from);
+  });
   return noiseFloorOf(figures, windowOfPosition(run.windows));
 }
 
@@ -157,7 +152,7 @@ async function score(
   { engine, windows, options, limits, watch, kept }: TextRun,
   streams: readonly Stream[],
   figures: readonly (LossFigures | PositionFigures)[],
-  receive: Score,
+  receiveBy: (crew: FigureCrew) => Score,
 ): Promise<void> {
   const { signal, onProgress = () => {} } = options;
   const onStep = countSteps(onProgress, "evaluate", scoringSteps(streams, windows));
@@ -167,27 +162,34 @@ async function score(
     next += scoredPositions(batch);
     return { batch, from, to: next };
   });
-  for (let i = 0; i < pieces.length; ) {
-    const { batch, from, to } = pieces[i]!;
-    if (kept?.take(batch, figures, from, to)) {
-      onStep(scoringSteps(streams, batch));
-      i++;
-      continue;
-    }
-    // All that follows and is not known either.
-    let end = i + 1;
-    while (end < pieces.length && !kept?.has(pieces[end]!.batch)) end++;
-    const waiting = pieces.slice(i, end);
-    i = end;
-    const missing = waiting.flatMap((piece) => piece.batch);
-    const receiveMissing: Score = (logits, targets, at) => {
-      receive(logits, targets, from + at);
-      while (waiting[0] && waiting[0].to <= from + at + targets.length) {
-        const done = waiting.shift()!;
-        kept?.keep(done.batch, figures, done.from, done.to);
+  // Helpers take memory, for which no limit provides.
+  const crew = createFigureCrew(limits ? 1 : engine.threads);
+  try {
+    const receive = receiveBy(crew);
+    for (let i = 0; i < pieces.length; ) {
+      const { batch, from, to } = pieces[i]!;
+      if (kept?.take(batch, figures, from, to)) {
+        onStep(scoringSteps(streams, batch));
+        i++;
+        continue;
       }
-    };
-    await scoreWindows(streams, engine, missing, receiveMissing, { limits, watch, signal, onStep });
+      // All that follows and is not known either.
+      let end = i + 1;
+      while (end < pieces.length && !kept?.has(pieces[end]!.batch)) end++;
+      const waiting = pieces.slice(i, end);
+      i = end;
+      const missing = waiting.flatMap((piece) => piece.batch);
+      const receiveMissing: Score = async (logits, targets, at) => {
+        await receive(logits, targets, from + at);
+        while (waiting[0] && waiting[0].to <= from + at + targets.length) {
+          const done = waiting.shift()!;
+          kept?.keep(done.batch, figures, done.from, done.to);
+        }
+      };
+      await scoreWindows(streams, engine, missing, receiveMissing, { limits, watch, signal, onStep });
+    }
+  } finally {
+    await crew.dispose();
   }
 }
 

@@ -198,7 +198,7 @@ export function createProducts(library: Library, precision: ElementType, threads
     if (!found) {
       const index = layouts.get(`${inputs} ${outputs}`)!.indexOf(layout);
       const plain = () => library.describe([inputs, outputs], "float32", [1, inputs]);
-      found = new Uint8Array(layout.bytes);
+      found = library.aligned(layout.bytes);
       run(
         copy(`${inputs} ${outputs} ${index}`, weight.length, plain, () => layout.description),
         weight,
@@ -209,7 +209,7 @@ export function createProducts(library: Library, precision: ElementType, threads
     return found;
   };
 
-  let scratch = new Uint8Array(0);
+  let scratch: Uint8Array = new Uint8Array(0);
   const makeSoftmax = library.softmax;
   return {
     precision,
@@ -249,7 +249,7 @@ export function createProducts(library: Library, precision: ElementType, threads
       const liked = library.likedWeights(product.description);
       const size = b.sizes.reduce((count, one) => count * one, 1);
       const bytes = library.bytes(liked);
-      if (scratch.length < bytes) scratch = new Uint8Array(bytes);
+      if (scratch.length < bytes) scratch = library.aligned(bytes);
       run(
         copy(
           `multiply ${key}`,

@@ -5,14 +5,18 @@
 /** What the caller may write to begins here. */
 export const heap: usize = __heap_base;
 
-/** bfloat16 as float32. */
-export function widen(half: usize, out: usize, count: i32): void {
+/** bfloat16 as float32; whether all numbers are finite. */
+export function widen(half: usize, out: usize, count: i32): bool {
   const end = half + ((<usize>count) << 1);
+  const exponents = i16x8.splat(0x7f80);
+  let found = i16x8.splat(0);
   for (; half < end; half += 16, out += 32) {
     const eight = v128.load(half);
+    found = v128.or(found, i16x8.eq(v128.and(eight, exponents), exponents));
     v128.store(out, i32x4.shl(i32x4.extend_low_i16x8_u(eight), 16));
     v128.store(out, i32x4.shl(i32x4.extend_high_i16x8_u(eight), 16), 16);
   }
+  return !v128.any_true(found);
 }
 
 /** float32 as bfloat16, rounded to nearest, ties to even. */
