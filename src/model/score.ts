@@ -31,8 +31,8 @@ export type Score = (logits: readonly FloatArray[], targets: Int32Array, from: n
 
 /** Hidden states of all streams stay below this; more batches go through the models in several groups. */
 const HIDDEN_BYTES = 2 ** 28;
-/** Logits of one model computed at once: 16 MiB in float32. */
-const LOGITS = 2 ** 22;
+/** Logits of one model computed at once: 32 MiB in float32. */
+const LOGITS = 2 ** 23;
 /** And of all streams together, where those are many. */
 const ALL_LOGITS = 2 ** 26;
 
