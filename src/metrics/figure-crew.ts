@@ -101,8 +101,8 @@ interface Helper {
 }
 
 function startHelper(): Helper {
-  // A file of dist/, which lies beside src/.
-  const worker = new Worker(new URL("../../dist/metrics/figure-helper.js", import.meta.url));
+  // A file of dist/, which lies beside src/. What this process was started with, `--input-type` say, may not fit it.
+  const worker = new Worker(new URL("../../dist/metrics/figure-helper.js", import.meta.url), { execArgv: [] });
   worker.unref();
   const rooms: FloatArray[] = [];
   return {
