@@ -34,7 +34,7 @@ export interface FigureTask {
 }
 
 /** What it answers. */
-export type FigureAnswer = LossFigures | PositionFigures;
+type FigureAnswer = LossFigures | PositionFigures;
 
 /** Logits below which it takes longer to ask a helper than to reduce them: a few milliseconds. */
 const LEAST_LOGITS = 2 ** 19;
