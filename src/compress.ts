@@ -6,7 +6,7 @@ import { createCheckpointWriter } from "./checkpoint/write.js";
 import { commitTo, finishedLayers } from "./compression/finished-layers.js";
 import { checkGgufOutput, findWrittenType, folderToGguf } from "./compression/gguf.js";
 import { allSites, compressLayers } from "./compression/layers.js";
-import type { Device, Precision } from "./engine/engine.js";
+import { type Device, howComputed, type Precision } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError, throwIfAborted } from "./errors.js";
 import { resolveModel } from "./hub/model.js";
@@ -126,9 +126,9 @@ async function compressToFolder(
     /** All that determines the weights: what was begun under another description is not gone on with. */
     const run = async () => {
       base = await checkpoint.hash(signal);
-      const { pare, engine: name, engineVersion, precision } = environment;
+      const { pare, engineVersion } = environment;
       const calibrated = calibration?.record.idsSha256 ?? null;
-      return { base, ...made, version: method.version, calibrated, pare, engine: name, engineVersion, precision };
+      return { base, ...made, version: method.version, calibrated, pare, engine: howComputed(engine), engineVersion };
     };
     const sparse = options.format === "sparse-bitmask";
     const bitmask = sparse ? new Set(allSites(model, selected).map(({ stored }) => stored.tensor)) : undefined;

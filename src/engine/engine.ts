@@ -110,9 +110,13 @@ export interface Engine {
   dispose(): Promise<void>;
 }
 
+/** Raised whenever the same models compute other digits than before, be it the last. */
+const COMPUTATION_VERSION = "2";
+
 /** What of an engine decides the digits of its results: for the keys under which they are kept. */
 export function howComputed({ name, precision, device }: Pick<Engine, "name" | "precision" | "device">): string[] {
-  return device === "cpu" ? [name, precision] : [name, precision, device];
+  const how = [COMPUTATION_VERSION, name, precision];
+  return device === "cpu" ? how : [...how, device];
 }
 
 /** Room for a program's output in an engine's precision. */
