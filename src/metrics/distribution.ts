@@ -37,6 +37,15 @@ export interface PositionFigures extends LossFigures {
   readonly top1Base: Int32Array;
 }
 
+type Column = Float64Array | Int32Array | Uint8Array;
+
+/** The columns by their names. */
+export function columnsOf(
+  figures: LossFigures | PositionFigures,
+): readonly (readonly [name: string, column: Column])[] {
+  return Object.entries(figures);
+}
+
 /** Columns for the given number of positions. */
 export function lossFigures(positions: number): LossFigures {
   return { loss: new Float64Array(positions), finite: new Uint8Array(positions), top1: new Int32Array(positions) };

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { FloatArray } from "../tensor/matrix.js";
 import {
+  columnsOf,
   comparePositions,
   type LossFigures,
   lossFigures,
@@ -26,14 +27,14 @@ export interface FigureCrew {
   dispose(): Promise<void>;
 }
 
-/** What a helper is asked: of one model or of two, logits [positions, vocabulary] in shared memory. */
+/** Logits [positions, vocabulary] of one model or of two; a helper is given them in shared memory. */
 export interface FigureTask {
   readonly logits: readonly FloatArray[];
   readonly vocabulary: number;
   readonly targets: Int32Array;
 }
 
-/** What it answers. */
+/** What becomes of one model's, or of two models'. */
 type FigureAnswer = LossFigures | PositionFigures;
 
 /** Logits below which it takes longer to ask a helper than to reduce them: a few milliseconds. */
@@ -42,48 +43,36 @@ const LEAST_LOGITS = 2 ** 19;
 /** A crew of so many threads, this one included. Helpers begin when there is enough to do. */
 export function createFigureCrew(threads: number): FigureCrew {
   const helpers: Helper[] = [];
-  const reduce = async <F extends FigureAnswer>(
-    logits: readonly FloatArray[],
-    vocabulary: number,
-    targets: Int32Array,
-    out: F,
-    at: number,
-    own: (logits: readonly FloatArray[], targets: Int32Array, at: number) => void,
-  ): Promise<void> => {
+  const reduce = async ({ logits, vocabulary, targets }: FigureTask, out: FigureAnswer, at: number): Promise<void> => {
     const positions = targets.length;
     const most = Math.floor((positions * vocabulary * logits.length) / LEAST_LOGITS);
     const parts = Math.max(1, Math.min(threads, most, positions));
     while (helpers.length < parts - 1) helpers.push(startHelper());
-    const bound = (part: number) => Math.floor((positions * part) / parts);
-    const slice = (from: number, to: number) =>
-      [logits.map((one) => one.subarray(from * vocabulary, to * vocabulary)), targets.subarray(from, to)] as const;
-    const answers = helpers.slice(0, parts - 1).map(async (helper, i) => {
-      const [from, to] = [bound(i + 1), bound(i + 2)];
-      const [part, wanted] = slice(from, to);
-      const answer = await helper.ask(part, vocabulary, wanted);
-      for (const [name, column] of Object.entries(answer)) {
-        (out as unknown as Record<string, Float64Array>)[name]!.set(column, at + from);
-      }
+    const columns = new Map(columnsOf(out));
+    const answers = Array.from({ length: parts }, async (_, part) => {
+      const [from, to] = [part, part + 1].map((bound) => Math.floor((positions * bound) / parts)) as [number, number];
+      const task = {
+        logits: logits.map((one) => one.subarray(from * vocabulary, to * vocabulary)),
+        vocabulary,
+        targets: targets.slice(from, to),
+      };
+      // The last part is this thread's: it is busy when the others have been asked.
+      const answer = part < parts - 1 ? await helpers[part]!.ask(task) : reduceLogits(task);
+      for (const [name, column] of columnsOf(answer)) columns.get(name)!.set(column, at + from);
     });
-    own(...slice(0, bound(1)), at);
     await Promise.all(answers);
   };
   return {
     compare: (base, other, vocabulary, targets, out, at) =>
-      reduce([base, other], vocabulary, targets, out, at, ([p, q], wanted, from) =>
-        comparePositions(p!, q!, vocabulary, wanted, out, from),
-      ),
-    loss: (logits, vocabulary, targets, out, at) =>
-      reduce([logits], vocabulary, targets, out, at, ([p], wanted, from) =>
-        lossOfPositions(p!, vocabulary, wanted, out, from),
-      ),
+      reduce({ logits: [base, other], vocabulary, targets }, out, at),
+    loss: (logits, vocabulary, targets, out, at) => reduce({ logits: [logits], vocabulary, targets }, out, at),
     async dispose() {
       await Promise.all(helpers.splice(0).map((helper) => helper.stop()));
     },
   };
 }
 
-/** What a helper does. */
+/** What a thread does with its part. */
 export function reduceLogits({ logits: [first, second], vocabulary, targets }: FigureTask): FigureAnswer {
   if (second) {
     const out = positionFigures(targets.length);
@@ -96,7 +85,7 @@ export function reduceLogits({ logits: [first, second], vocabulary, targets }: F
 }
 
 interface Helper {
-  ask(logits: readonly FloatArray[], vocabulary: number, targets: Int32Array): Promise<FigureAnswer>;
+  ask(task: FigureTask): Promise<FigureAnswer>;
   stop(): Promise<unknown>;
 }
 
@@ -106,8 +95,8 @@ function startHelper(): Helper {
   worker.unref();
   const rooms: FloatArray[] = [];
   return {
-    async ask(logits, vocabulary, targets) {
-      const shared = logits.map((values, i) => {
+    async ask(task) {
+      const logits = task.logits.map((values, i) => {
         rooms[i] = roomFor(values, rooms[i]);
         const room = rooms[i].subarray(0, values.length);
         room.set(values);
@@ -116,7 +105,7 @@ function startHelper(): Helper {
       // The process must not end while it waits.
       worker.ref();
       const answered = once(worker, "message");
-      worker.postMessage({ logits: shared, vocabulary, targets: targets.slice() } satisfies FigureTask);
+      worker.postMessage({ ...task, logits } satisfies FigureTask);
       const [answer] = (await answered) as [FigureAnswer];
       worker.unref();
       return answer;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { FloatArray } from "../tensor/matrix.js";
+import { bytesOf, type FloatArray } from "../tensor/matrix.js";
 import type { Batch, Tokens } from "./batches.js";
 
 /**
@@ -30,6 +30,6 @@ export function createFinalStates(bytes: number): FinalStates {
 function keyOf({ ids, windows, segments }: Tokens): string {
   return createHash("sha256")
     .update(JSON.stringify([windows, segments ?? null]))
-    .update(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength))
+    .update(bytesOf(ids))
     .digest("hex");
 }

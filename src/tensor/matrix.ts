@@ -2,7 +2,7 @@
 export type FloatArray = Float32Array | Float64Array;
 
 /** The memory that numbers lie in. */
-export function bytesOf({ buffer, byteOffset, byteLength }: FloatArray): Uint8Array {
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 

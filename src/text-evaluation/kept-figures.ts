@@ -1,9 +1,9 @@
 import { sha256OfIds } from "../data/windows.js";
-import type { LossFigures, PositionFigures } from "../metrics/distribution.js";
+import { columnsOf, type LossFigures, type PositionFigures } from "../metrics/distribution.js";
 import { type Journal, journalKey } from "../results/journal.js";
+import { bytesOf } from "../tensor/matrix.js";
 
 type Columns = LossFigures | PositionFigures;
-type Column = Float64Array | Int32Array | Uint8Array;
 
 /** Figures of batches of windows, kept in a journal so that a run that was stopped goes on from there. */
 export interface KeptFigures {
@@ -30,7 +30,7 @@ export function keepFigures(journal: Journal, how: readonly unknown[]): KeptFigu
       const rows = figures.map((columns, i) => unpack(columns, Array.isArray(entry) ? entry[i] : undefined, to - from));
       if (!rows.every((parts) => parts !== undefined)) return false; // not there, or wrong: it may be a stranger's
       for (const [i, parts] of rows.entries()) {
-        for (const [name, column] of columnsOf(figures[i]!)) bytesOf(column, from, to).set(parts[name]!);
+        for (const [name, column] of columnsOf(figures[i]!)) bytesOf(column.subarray(from, to)).set(parts[name]!);
       }
       return true;
     },
@@ -41,7 +41,7 @@ export function keepFigures(journal: Journal, how: readonly unknown[]): KeptFigu
           Object.fromEntries(
             columnsOf(columns).map(([name, column]) => [
               name,
-              Buffer.from(bytesOf(column, from, to)).toString("base64"),
+              Buffer.from(bytesOf(column.subarray(from, to))).toString("base64"),
             ]),
           ),
         ),
@@ -61,14 +61,4 @@ function unpack(columns: Columns, entry: unknown, rows: number): Readonly<Record
     parts[name] = bytes;
   }
   return parts;
-}
-
-function columnsOf(columns: Columns): readonly (readonly [name: string, column: Column])[] {
-  return Object.entries(columns);
-}
-
-/** Rows [from, to) as they lie in memory. */
-function bytesOf(column: Column, from: number, to: number): Uint8Array {
-  const { buffer, byteOffset, byteLength } = column.subarray(from, to);
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }

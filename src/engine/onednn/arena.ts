@@ -1,5 +1,7 @@
 import { InputError, RunError } from "../../errors.js";
+import { bytesOf } from "../../tensor/matrix.js";
 import { type Kernel, openKernel, reserve } from "../../tensor/wasm.js";
+import { LINE } from "./library.js";
 
 /** What kernel/elementwise.as.ts exports; `out` and `half` are addresses, 0 where the result is not wanted as that. */
 interface Elementwise extends Kernel {
@@ -47,11 +49,17 @@ export interface Arena {
   floats(address: number, length: number): Float32Array;
   halves(address: number, length: number): Uint16Array;
   doubles(address: number, length: number): Float64Array;
+  /** So many numbers of those that lie at a place, from one on. */
+  numbers(place: Place, from: number, length: number): Float32Array | Uint16Array;
+}
+
+/** Where numbers lie, as float32 or as bfloat16. */
+export interface Place {
+  readonly at: number;
+  readonly isHalf: boolean;
 }
 
 type Table = Float32Array | Int32Array;
-
-const LINE = 64;
 
 /** Throws InputError where WebAssembly or its SIMD instructions are missing. */
 export function openArena(): Arena {
@@ -85,9 +93,7 @@ export function openArena(): Arena {
       tables.clear();
       for (const table of new Set(wanted)) {
         const address = arena.allocate(table.byteLength);
-        new Uint8Array(memory.buffer, address, table.byteLength).set(
-          new Uint8Array(table.buffer, table.byteOffset, table.byteLength),
-        );
+        new Uint8Array(memory.buffer, address, table.byteLength).set(bytesOf(table));
         tables.set(table, address);
       }
       tableBytes = used;
@@ -113,6 +119,8 @@ export function openArena(): Arena {
     floats: (address, length) => new Float32Array(memory.buffer, address, length),
     halves: (address, length) => new Uint16Array(memory.buffer, address, length),
     doubles: (address, length) => new Float64Array(memory.buffer, address, length),
+    numbers: ({ at, isHalf }, from, length) =>
+      isHalf ? arena.halves(at + 2 * from, length) : arena.floats(at + 4 * from, length),
   };
   return arena;
 }

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Koffi from "koffi";
 import { InputError } from "../../errors.js";
+import type { After } from "./after.js";
 
 /**
  * The system's oneDNN (libdnnl), called through koffi. Versions 2 and 3 differ in how a matrix and a product are described;
@@ -20,8 +21,7 @@ const TYPE = { bfloat16: 2, float32: 3 } as const;
 /** Execution arguments: DNNL_ARG_*. */
 export const ARGUMENT = { from: 1, to: 17, weights: 33, bias: 41 } as const;
 
-/** What is done to a product's numbers before they are written: added to those there, made x · sigmoid(x), multiplied or added to. */
-type After = "add" | "silu" | { readonly times: Description } | { readonly plus: Description };
+type Touch = "add" | After<Description>;
 
 export type ElementType = keyof typeof TYPE;
 
@@ -37,14 +37,17 @@ export interface Library {
   readonly version: string;
   /** Sets the threads of what is made and run next; undefined where this build chooses them itself. */
   readonly setThreads: ((threads: number) => void) | undefined;
-  /** The execution argument for what `After` multiplies by or adds. */
+  /** The execution argument for the numbers that an After multiplies by or adds. */
   readonly otherArgument: number;
   /** A matrix, or several of one size, whose elements lie `strides` apart, or in whatever order a product likes. */
   describe(sizes: readonly number[], type: ElementType, strides: readonly number[] | "any"): Description;
   equal(a: Description, b: Description): boolean;
   bytes(description: Description): number;
-  /** c = a · b (+ bias [1, columns]), and `after`. Throws InputError where this build or processor cannot. */
-  product(matrices: { a: Description; b: Description; bias?: Description; c: Description; after?: After }): Handle;
+  /**
+   * c = a · b (+ bias [1, columns]), and `after`; "add": added to what is there. Throws InputError where this build or
+   * processor cannot.
+   */
+  product(matrices: { a: Description; b: Description; bias?: Description; c: Description; after?: Touch }): Handle;
   /** softmax of every row of a matrix; undefined where this version has none between types. */
   readonly softmax: ((from: Description, to: Description) => Handle) | undefined;
   /** What order a product likes its b in; lives as long as the product's description. */
@@ -76,7 +79,7 @@ const DESCRIPTION_BYTES = 2048;
 const PRODUCT_BYTES = 5 * DESCRIPTION_BYTES;
 const RTLD_NOW = 2;
 /** Bytes of a cache line. */
-const LINE = 64;
+export const LINE = 64;
 /** dnnl_prop_kind_t and dnnl_alg_kind_t. */
 const FORWARD = 96;
 const BINARY_ADD = 0x1fff0;
@@ -140,7 +143,7 @@ function loadKoffi(): typeof Koffi {
 /**
  * How OpenMP's threads wait for more work; read when OpenMP is loaded, and not ours to say where a user does. Those that wait
  * busily for long keep onnxruntime's from the processors, those that sleep at once are late for every product: these do the one
- * for about a tenth of a millisecond, then the other.
+ * for a moment, then the other.
  */
 const WAITING = { OMP_WAIT_POLICY: "passive", GOMP_SPINCOUNT: "10000" };
 
@@ -279,7 +282,7 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     destroy: (kind, handle) => void destroyers[kind](handle),
   };
 
-  function attributesFor(after: After): Handle {
+  function attributesFor(after: Touch): Handle {
     const operations = maker("post_ops_create")();
     const append = (name: string, types: CType[], ...values: readonly unknown[]) =>
       call(`post_ops_append_${name}`, "void *", ...types)(operations, ...values);

@@ -1,5 +1,6 @@
 import type { Graph } from "../onnxruntime/onnx.js";
-import { otherOf, readBy, type Stage, type Step } from "./stages.js";
+import { othersOf } from "./after.js";
+import { readBy, type Stage, type Step } from "./stages.js";
 
 /** What is known of a graph's values before it runs. A value that is another one under a second name counts as that. */
 export interface Plan {
@@ -54,6 +55,6 @@ function operandsOf(step: Step): string[] {
 
 function floatsOf(step: Step): string[] {
   if (step.kind === "attention") return [step.q, step.k];
-  if (step.kind === "linear") return otherOf(step);
+  if (step.kind === "linear") return othersOf(step.after);
   return step.kind === "alias" || operandsOf(step).length > 0 ? [] : readBy(step);
 }

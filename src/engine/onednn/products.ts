@@ -1,3 +1,4 @@
+import { type After, mapOthers, othersOf } from "./after.js";
 import { ARGUMENT, type Description, type ElementType, type Handle, type Library, type Memory } from "./library.js";
 
 /**
@@ -9,7 +10,7 @@ export interface Products {
   /** Rounds to bfloat16. [rows, columns] */
   round(x: Float32Array, y: Half, rows: number, columns: number): void;
   /** y = x · wᵀ (+ bias), and `after`. x [rows, in], w [out, in], y [rows, out] and what it is multiplied by. */
-  linear(x: Operand, weight: Float32Array, bias: Float32Array | undefined, y: Numbers, after?: After): void;
+  linear(x: Operand, weight: Float32Array, bias: Float32Array | undefined, y: Numbers, after?: After<Numbers>): void;
   /** c += aᵀ · b, where a and b are columns [from, to) of x. */
   addGram(x: Operand, a: Columns, b: Columns, c: Float32Array): void;
   /**
@@ -27,22 +28,6 @@ export interface Products {
 /** bfloat16 numbers, as their bits. */
 type Half = Uint16Array;
 export type Numbers = Float32Array | Half;
-
-/** What is done to a product before it is written: x · sigmoid(x), times other numbers, or plus them. */
-type AfterOf<T> = "silu" | { readonly times: T } | { readonly plus: T };
-type After = AfterOf<Numbers>;
-
-/** The numbers, or what stands for them, that `after` needs beside the product. */
-function otherOf<T>(after: AfterOf<T> | undefined): T | undefined {
-  if (after === undefined || after === "silu") return undefined;
-  return "times" in after ? after.times : after.plus;
-}
-
-/** The same done with what stands for those numbers. */
-function withOther<T>(after: After | AfterOf<ElementType>, other: T | undefined): AfterOf<T> {
-  if (after === "silu") return after;
-  return "times" in after ? { times: other! } : { plus: other! };
-}
 
 interface Columns {
   readonly from: number;
@@ -156,14 +141,13 @@ export function createProducts(library: Library, precision: ElementType, threads
     outputs: number,
     biased: boolean,
     type: ElementType = "float32",
-    after?: AfterOf<ElementType>,
+    after?: After<ElementType>,
   ): Linear =>
     keep(`linear ${rows} ${inputs} ${outputs} ${biased} ${type} ${JSON.stringify(after)}`, () => {
       const count = takeThreads(rows * inputs * outputs, LEAST_PRODUCT);
       const a = rowMajor(rows, inputs, precision);
       const c = rowMajor(rows, outputs, type);
-      const otherType = otherOf(after);
-      const other = otherType && rowMajor(rows, outputs, otherType);
+      const touch = mapOthers(after, (of) => rowMajor(rows, outputs, of));
       const bias = biased ? rowMajor(1, outputs, "float32") : undefined;
       const b = library.describe([inputs, outputs], precision, "any");
       const description = library.product({
@@ -171,7 +155,7 @@ export function createProducts(library: Library, precision: ElementType, threads
         b,
         c,
         ...(bias && { bias }),
-        ...(after && { after: withOther(after, other) }),
+        ...(touch && { after: touch }),
       });
       const liked = library.likedWeights(description);
       const size = `${inputs} ${outputs}`;
@@ -188,7 +172,7 @@ export function createProducts(library: Library, precision: ElementType, threads
         [ARGUMENT.to, c],
       ];
       if (bias) places.push([ARGUMENT.bias, bias]);
-      if (other) places.push([library.otherArgument, other]);
+      for (const other of othersOf(touch)) places.push([library.otherArgument, other]);
       return { ...ready(count, description, places), layout };
     });
 
@@ -221,11 +205,9 @@ export function createProducts(library: Library, precision: ElementType, threads
     linear(x, weight, bias, y, after) {
       const outputs = y.length / x.rows;
       if (x.rows === 0) return; // an expert that no token goes to
-      const other = otherOf(after);
-      const kind = after && withOther(after, other && typeOf(other));
-      const linear = prepareLinear(x.rows, x.columns, outputs, bias !== undefined, typeOf(y), kind);
+      const linear = prepareLinear(x.rows, x.columns, outputs, bias !== undefined, typeOf(y), mapOthers(after, typeOf));
       const weights = packed(weight, linear.layout, x.columns, outputs);
-      run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...(other ? [other] : []));
+      run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...othersOf(after));
     },
     multiply(a, b, c) {
       const of = ({ sizes, strides = denseStrides(sizes) }: Matrices, type: ElementType | "any") =>

@@ -1,5 +1,6 @@
 import { type Graph, type Node, neededNodes, ONNX_TYPE, type Value } from "../onnxruntime/onnx.js";
 import { operandsOf, type Whole } from "../onnxruntime/whole.js";
+import { type After, othersOf } from "./after.js";
 
 /**
  * A graph cut into what is computed here and what onnxruntime computes. Each stage is a graph, of which all inputs are known
@@ -14,13 +15,12 @@ export interface Stage {
 /** A linear, which is a Gemm of the graph, or an operation that several nodes make up. */
 export type Step = Linear | Exclude<Whole, { readonly kind: "silu" }>;
 
-export interface Linear {
+interface Linear {
   readonly kind: "linear";
   readonly x: string;
   readonly weight: string;
   readonly bias?: string;
-  /** What is done to y before it is written: y · sigmoid(y), times another value, or plus it. */
-  readonly after?: "silu" | { readonly times: string } | { readonly plus: string };
+  readonly after?: After<string>;
   readonly y: string;
 }
 
@@ -31,13 +31,7 @@ type Work = Node | Step;
 
 /** What a step reads, but for parameters, tables and sums. */
 export function readBy(step: Step): string[] {
-  return step.kind === "linear" ? [step.x, ...otherOf(step)] : operandsOf(step);
-}
-
-/** What a linear multiplies its product by, or adds to it. */
-export function otherOf({ after }: Linear): string[] {
-  if (after === undefined || after === "silu") return [];
-  return ["times" in after ? after.times : after.plus];
+  return step.kind === "linear" ? [step.x, ...othersOf(step.after)] : operandsOf(step);
 }
 
 /** Cuts at products, and at the operations of these kinds; a silu is only ever a part of a product. */

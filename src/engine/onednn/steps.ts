@@ -1,8 +1,9 @@
 import { Tensor } from "onnxruntime-node";
 import type { Whole } from "../onnxruntime/whole.js";
+import { mapOthers } from "./after.js";
 import type { Arena } from "./arena.js";
 import type { Products } from "./products.js";
-import type { Linear, Step } from "./stages.js";
+import type { Step } from "./stages.js";
 import { firstHidden, type Values } from "./values.js";
 
 /** The operations that are computed here. */
@@ -31,7 +32,8 @@ export function computeStep(step: Step, values: Values, products: Products, aren
       // Before the room is made: a view of the arena is gone when it grows.
       values.operand(step.x);
       const y = values.makeProduct(step.y, rows, weight.dims[0]!);
-      products.linear(values.operand(step.x), weight.data as Float32Array, bias, y, afterOf(step, values));
+      const after = mapOthers(step.after, (name) => values.floats(name));
+      products.linear(values.operand(step.x), weight.data as Float32Array, bias, y, after);
       return;
     }
     case "gram": {
@@ -91,11 +93,6 @@ export function computeStep(step: Step, values: Values, products: Products, aren
   }
 }
 
-function afterOf({ after }: Linear, values: Values): Parameters<Products["linear"]>[4] {
-  if (after === undefined || after === "silu") return after;
-  return "times" in after ? { times: values.floats(after.times) } : { plus: values.floats(after.plus) };
-}
-
 /**
  * Causal attention, by chunks of queries as attention.ts of onnxruntime's graphs has it. Its two products round their factors to
  * the precision, as linears do: queries, keys, what softmax makes of the scores, and values; scores and softmax are float32.
@@ -118,7 +115,7 @@ function attend(step: Whole & { kind: "attention" }, values: Values, products: P
   const scores = arena.allocate(4 * windows * heads * matrix);
   const shares = isHalf ? arena.allocate(2 * windows * heads * matrix) : scores;
   const packed = arena.allocate(4 * windows * heads * size * Math.max(...chunks.map(({ queries }) => queries)));
-  const operand = (at: number, from = 0) => (isHalf ? arena.halves(at + 2 * from, 1) : arena.floats(at + 4 * from, 1));
+  const operand = (at: number, from: number) => arena.numbers({ at, isHalf }, from, 1);
 
   for (const { begin, first, queries, keys, mask } of chunks) {
     const rows = windows * heads * queries;
@@ -149,9 +146,7 @@ function attend(step: Whole & { kind: "attention" }, values: Values, products: P
         { data: operand(shares, w * heads * queries * keys), sizes: ofQueries(keys) },
         { data: operand(v, from), sizes: [keyValueHeads, 1, keys, size], strides: valueStrides },
         {
-          data: out.isHalf
-            ? arena.halves(out.at + 2 * (w * tokens + begin) * heads * size, 1)
-            : arena.floats(out.at + 4 * (w * tokens + begin) * heads * size, 1),
+          data: arena.numbers(out, (w * tokens + begin) * heads * size, 1),
           sizes: ofQueries(size),
           strides: [group * size, size, heads * size, 1],
         },

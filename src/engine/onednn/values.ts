@@ -1,6 +1,6 @@
 import { Tensor } from "onnxruntime-node";
 import type { Feeds } from "../onnxruntime/session.js";
-import type { Arena } from "./arena.js";
+import type { Arena, Place } from "./arena.js";
 import type { Plan } from "./plan.js";
 import type { Numbers, Operand, Products } from "./products.js";
 
@@ -110,7 +110,7 @@ export class Values {
   }
 
   /** Where `operand` lies in the arena, and whether it is bfloat16. */
-  operandAddress(name: string): { at: number; isHalf: boolean } {
+  operandAddress(name: string): Place {
     if (this.#products.precision === "float32") return { at: this.address(name), isHalf: false };
     this.operand(name);
     return { at: this.#value(name).half!, isHalf: true };
@@ -136,7 +136,7 @@ export class Values {
   }
 
   /** Room for a result in one form: bfloat16 where products are all that reads it. */
-  makeOne(name: string, rows: number, columns: number): { at: number; isHalf: boolean } {
+  makeOne(name: string, rows: number, columns: number): Place {
     const root = this.#plan.root(name);
     const isHalf =
       this.#products.precision === "bfloat16" && this.#plan.operands.has(root) && !this.#plan.floats.has(root);
@@ -155,8 +155,7 @@ export class Values {
       this.#values.set(root, { rows, columns, tensor });
       return tensor.data as Float32Array;
     }
-    const { at, isHalf } = this.makeOne(root, rows, columns);
-    return isHalf ? this.#arena.halves(at, rows * columns) : this.#arena.floats(at, rows * columns);
+    return this.#arena.numbers(this.makeOne(root, rows, columns), 0, rows * columns);
   }
 
   /** Where an output is to be put, if that is said. */
