@@ -128,16 +128,23 @@ function parseShard(text: string | undefined): { readonly index: number; readonl
   return { index: index - 1, of };
 }
 
-/** Throws InputError for a folder that holds anything but a study. */
+/** What a study's folder holds before study.json is there. */
+const FOLDERS = ["cells", "locks", "parts", "work"];
+
+/**
+ * Makes the study's folders. Throws InputError for a folder that holds anything but a study; one that another process has just
+ * begun, or was killed while it began, has no study.json yet.
+ */
 async function checkFolder(output: string): Promise<void> {
   const there = await readdir(output).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [] as string[];
     throw new InputError(`--output ${output}: ${error.message}`, { cause: error });
   });
-  if (there.length > 0 && !there.includes("study.json")) {
+  const isOwn = (name: string) => FOLDERS.includes(name) || /^study\.json\.[^.]+\.partial$/.test(name);
+  if (!there.includes("study.json") && !there.every(isOwn)) {
     throw new InputError(`--output ${output}: the folder holds other things than a study; name a new one`);
   }
-  for (const folder of ["cells", "locks", "parts", "work"]) await mkdir(join(output, folder), { recursive: true });
+  for (const folder of FOLDERS) await mkdir(join(output, folder), { recursive: true });
 }
 
 /** Writes study.json, or leaves it where it says the same. */

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -214,6 +214,17 @@ describe("a study", { timeout: SLOW }, () => {
     });
     expect(await readdir(join(output, "cells"))).not.toContain(`${id}.failed.json`);
   });
+});
+
+test("a folder that another process has just begun is a study's, before study.json is there", {
+  timeout: SLOW,
+}, async () => {
+  const output = join(folder, "begun");
+  await mkdir(join(output, "cells"), { recursive: true });
+  await mkdir(join(output, "locks"));
+  await writeFile(join(output, "study.json.0f6e.partial"), "{");
+  expect(await run("begun", {}, output)).toMatchObject({ code: 0, result: { cells: 2, failed: [] } });
+  expect(await found(output)).toEqual(await found(whole));
 });
 
 test("two processes on one folder share the cells", { timeout: SLOW }, async () => {
