@@ -25,6 +25,15 @@ type Touch = "add" | After<Description>;
 
 export type ElementType = keyof typeof TYPE;
 
+/** What goes into a product, and where the result does. */
+interface Matrices {
+  readonly a: Description;
+  readonly b: Description;
+  readonly bias?: Description;
+  readonly c: Description;
+  readonly after?: Touch;
+}
+
 /** One argument of a run. */
 interface Argument {
   readonly arg: number;
@@ -47,7 +56,13 @@ export interface Library {
    * c = a · b (+ bias [1, columns]), and `after`; "add": added to what is there. Throws InputError where this build or
    * processor cannot.
    */
-  product(matrices: { a: Description; b: Description; bias?: Description; c: Description; after?: Touch }): Handle;
+  product(matrices: Matrices): Handle;
+  /** As product, by a convolution that goes over pictures [1, channels, width] with kernels [channels out, channels in, 1]. */
+  convolution(matrices: Matrices): Handle;
+  /** The name of the code that a product or convolution is computed by: `brg:avx512_core`, `gemm:jit`, `jit_1x1:avx2`. */
+  implementation(description: Handle): string;
+  /** Whether a product copies its matrices, part by part, in every run, so that no order of them is better than another. */
+  copiesFactors(product: Handle): boolean;
   /** softmax of every row of a matrix; undefined where this version has none between types. */
   readonly softmax: ((from: Description, to: Description) => Handle) | undefined;
   /** What order a product likes its b in; lives as long as the product's description. */
@@ -74,9 +89,10 @@ const CPU = 1; // dnnl_cpu
 const OPENMP = 2; // DNNL_RUNTIME_OMP
 const ANY = 1; // dnnl_format_tag_any
 const WEIGHTS_DESCRIPTION = 131; // dnnl_query_weights_md
-/** Above the size of version 2's structs: dnnl_memory_desc_t and dnnl_matmul_desc_t. */
+const IMPLEMENTATION = 8; // dnnl_query_impl_info_str
+/** Above the size of version 2's structs: dnnl_memory_desc_t, and dnnl_matmul_desc_t or dnnl_convolution_desc_t. */
 const DESCRIPTION_BYTES = 2048;
-const PRODUCT_BYTES = 5 * DESCRIPTION_BYTES;
+const OPERATION_BYTES = 10 * DESCRIPTION_BYTES;
 const RTLD_NOW = 2;
 /** Bytes of a cache line. */
 export const LINE = 64;
@@ -85,6 +101,10 @@ const FORWARD = 96;
 const BINARY_ADD = 0x1fff0;
 const BINARY_MULTIPLY = 0x1fff1;
 const SOFTMAX = 0x30000;
+const DIRECT = 1; // dnnl_convolution_direct
+/** Of a convolution: how far it goes at a time, and how far apart or outside its kernels reach. */
+const STEP = [1];
+const NONE = [0];
 /** By version: dnnl_eltwise_swish, and DNNL_ARG_ATTR_MULTIPLE_POST_OP(0). */
 const SWISH = { 2: 0xdf, 3: 0x2c } as const;
 const POST_OPERATION = { 2: 16384, 3: 32768 } as const;
@@ -233,6 +253,12 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     what: number,
     index: number,
   ) => Handle;
+  const queryText = call("primitive_desc_query", "void *", "int", "int", koffi.out(koffi.pointer("str")));
+  const implementation = (description: Handle): string => {
+    const result: [string] = [""];
+    queryText(description, IMPLEMENTATION, 0, result);
+    return result[0];
+  };
   const reorder = maker("reorder_primitive_desc_create", "void *", "void *", "void *", "void *", "void *");
   const memory = maker("memory_create", "void *", "void *", "void *");
   const place = call("memory_set_data_handle", "void *", "void *");
@@ -244,7 +270,18 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     memory: call("memory_destroy", "void *"),
     primitive_attr: call("primitive_attr_destroy", "void *"),
   };
-  const { strided, any, product, softmax } = major === 2 ? version2() : version3();
+  const { strided, any, product, convolution, softmax } = major === 2 ? version2() : version3();
+  const by =
+    (make: Making): Library["product"] =>
+    ({ a, b, bias, c, after }) => {
+      if (!after) return make(a, b, bias ?? null, c, null);
+      const attributes = attributesFor(after);
+      try {
+        return make(a, b, bias ?? null, c, attributes);
+      } finally {
+        destroyers.primitive_attr(attributes);
+      }
+    };
   return {
     path,
     version: `${major}.${minor}.${patch}`,
@@ -255,15 +292,10 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
       strides === "any" ? any(sizes, TYPE[type]) : strided(sizes, TYPE[type], strides),
     equal: (a, b) => equal(a, b) !== 0,
     bytes: (description) => Number(bytes(description)),
-    product({ a, b, bias, c, after }) {
-      if (!after) return product(a, b, bias ?? null, c, null);
-      const attributes = attributesFor(after);
-      try {
-        return product(a, b, bias ?? null, c, attributes);
-      } finally {
-        destroyers.primitive_attr(attributes);
-      }
-    },
+    product: by(product),
+    convolution: by(convolution),
+    implementation,
+    copiesFactors: (description) => implementation(description).startsWith("gemm"),
     softmax,
     likedWeights: (handle) => query(handle, WEIGHTS_DESCRIPTION, 0),
     reorder: (from, to) => reorder(from, engine, to, engine, null),
@@ -303,16 +335,18 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
   }
 
   type Dimensions = readonly number[];
+  type Making = (
+    a: Description,
+    b: Description,
+    bias: Description | null,
+    c: Description,
+    attributes: Handle | null,
+  ) => Handle;
   interface Describing {
     strided(dimensions: Dimensions, type: number, strides: Dimensions): Description;
     any(dimensions: Dimensions, type: number): Description;
-    product(
-      a: Description,
-      b: Description,
-      bias: Description | null,
-      c: Description,
-      attributes: Handle | null,
-    ): Handle;
+    readonly product: Making;
+    readonly convolution: Making;
     readonly softmax: Library["softmax"];
   }
 
@@ -320,12 +354,19 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     const withStrides = maker("memory_desc_create_with_strides", "int", "int64_t *", "int", "int64_t *");
     const withTag = maker("memory_desc_create_with_tag", "int", "int64_t *", "int", "int");
     const matmul = maker("matmul_primitive_desc_create", "void *", "void *", "void *", "void *", "void *", "void *");
+    const convolution = maker(
+      "convolution_forward_primitive_desc_create",
+      ...["void *", "int", "int", "void *", "void *", "void *", "void *"],
+      ...["int64_t *", "int64_t *", "int64_t *", "int64_t *", "void *"],
+    );
     const rest = ["void *", "int", "int", "void *", "void *", "int", "void *"];
     const softmax = maker("softmax_forward_primitive_desc_create", ...rest);
     return {
       strided: (dimensions, type, strides) => withStrides(dimensions.length, dimensions, type, strides),
       any: (dimensions, type) => withTag(dimensions.length, dimensions, type, ANY),
       product: (a, b, bias, c, attributes) => matmul(engine, a, b, bias, c, attributes),
+      convolution: (a, b, bias, c, attributes) =>
+        convolution(engine, FORWARD, DIRECT, a, b, bias, c, STEP, NONE, NONE, NONE, attributes),
       softmax: (from, to) => softmax(engine, FORWARD, SOFTMAX, from, to, 1, null),
     };
   }
@@ -334,6 +375,11 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     const byStrides = call("memory_desc_init_by_strides", "void *", "int", "int64_t *", "int", "int64_t *");
     const byTag = call("memory_desc_init_by_tag", "void *", "int", "int64_t *", "int", "int");
     const matmul = call("matmul_desc_init", "void *", "void *", "void *", "void *", "void *");
+    const convolution = call(
+      "convolution_forward_desc_init",
+      ...["void *", "int", "int", "void *", "void *", "void *", "void *"],
+      ...["int64_t *", "int64_t *", "int64_t *"],
+    );
     const rest = ["void *", "int", "int", "void *", "void *", "int"];
     const softmax = minor < 6 ? undefined : call("softmax_v2_forward_desc_init", ...rest);
     const create = maker("primitive_desc_create", "void *", "void *", "void *", "void *");
@@ -347,13 +393,19 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
         filled(DESCRIPTION_BYTES, (d) => byStrides(d, dimensions.length, dimensions, type, strides)),
       any: (dimensions, type) => filled(DESCRIPTION_BYTES, (d) => byTag(d, dimensions.length, dimensions, type, ANY)),
       product(a, b, bias, c, attributes) {
-        const operation = filled(PRODUCT_BYTES, (o) => matmul(o, a, b, bias, c));
+        const operation = filled(OPERATION_BYTES, (o) => matmul(o, a, b, bias, c));
+        return create(operation, attributes, engine, null);
+      },
+      convolution(a, b, bias, c, attributes) {
+        const operation = filled(OPERATION_BYTES, (o) =>
+          convolution(o, FORWARD, DIRECT, a, b, bias, c, STEP, NONE, NONE),
+        );
         return create(operation, attributes, engine, null);
       },
       softmax:
         softmax &&
         ((from, to) => {
-          const operation = filled(PRODUCT_BYTES, (o) => softmax(o, FORWARD, SOFTMAX, from, to, 1));
+          const operation = filled(OPERATION_BYTES, (o) => softmax(o, FORWARD, SOFTMAX, from, to, 1));
           return create(operation, null, engine, null);
         }),
     };

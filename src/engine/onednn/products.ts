@@ -1,5 +1,6 @@
 import { type After, mapOthers, othersOf } from "./after.js";
 import { ARGUMENT, type Description, type ElementType, type Handle, type Library, type Memory } from "./library.js";
+import { describeLinear, type LinearSize } from "./linears.js";
 
 /**
  * The products of a block, and softmax, over memory of JavaScript's or of a kernel's. Operands of linears and Gram matrices are
@@ -15,7 +16,7 @@ export interface Products {
   addGram(x: Operand, a: Columns, b: Columns, c: Float32Array): void;
   /**
    * c = a · b, matrix by matrix, with one of b's for several of a's where it has fewer. If it is to be packed, b is copied first to the
-   * order and type that the product likes.
+   * order and type that the product likes, where it likes any.
    */
   multiply(a: Matrices, b: Matrices & { readonly isPacked?: true }, c: Matrices): void;
   /** y = the softmax of every row of so many numbers; undefined where oneDNN has none between types. */
@@ -68,8 +69,15 @@ interface Linear extends Prepared {
   readonly layout: Layout;
 }
 
+interface Multiplication extends Prepared {
+  /** Whether b is copied first. */
+  readonly packs: boolean;
+}
+
 interface Layout {
   readonly description: Description;
+  /** What is packed to it. */
+  readonly plain: Description;
   readonly bytes: number;
   readonly packed: WeakMap<Float32Array, Uint8Array>;
 }
@@ -135,56 +143,36 @@ export function createProducts(library: Library, precision: ElementType, threads
       return ready(count, library.reorder(source, target), places);
     });
 
-  const prepareLinear = (
-    rows: number,
-    inputs: number,
-    outputs: number,
-    biased: boolean,
-    type: ElementType = "float32",
-    after?: After<ElementType>,
-  ): Linear =>
-    keep(`linear ${rows} ${inputs} ${outputs} ${biased} ${type} ${JSON.stringify(after)}`, () => {
+  const prepareLinear = (size: LinearSize): Linear => {
+    const { rows, inputs, outputs, isBiased, type, after } = size;
+    return keep(`linear ${rows} ${inputs} ${outputs} ${isBiased} ${type} ${JSON.stringify(after)}`, () => {
       const count = takeThreads(rows * inputs * outputs, LEAST_PRODUCT);
-      const a = rowMajor(rows, inputs, precision);
-      const c = rowMajor(rows, outputs, type);
-      const touch = mapOthers(after, (of) => rowMajor(rows, outputs, of));
-      const bias = biased ? rowMajor(1, outputs, "float32") : undefined;
-      const b = library.describe([inputs, outputs], precision, "any");
-      const description = library.product({
-        a,
-        b,
-        c,
-        ...(bias && { bias }),
-        ...(touch && { after: touch }),
-      });
-      const liked = library.likedWeights(description);
-      const size = `${inputs} ${outputs}`;
-      const known = layouts.get(size) ?? [];
+      const { description, liked, plain, places } = describeLinear(library, precision, size);
+      const key = `${inputs} ${outputs}`;
+      const known = layouts.get(key) ?? [];
       let layout = known.find((other) => library.equal(other.description, liked));
       if (!layout) {
-        layout = { description: liked, bytes: library.bytes(liked), packed: new WeakMap() };
+        layout = { description: liked, plain, bytes: library.bytes(liked), packed: new WeakMap() };
         owners.add(description);
-        layouts.set(size, [...known, layout]);
+        layouts.set(key, [...known, layout]);
       }
-      const places: (readonly [number, Description])[] = [
-        [ARGUMENT.from, a],
-        [ARGUMENT.weights, layout.description],
-        [ARGUMENT.to, c],
-      ];
-      if (bias) places.push([ARGUMENT.bias, bias]);
-      for (const other of othersOf(touch)) places.push([library.otherArgument, other]);
       return { ...ready(count, description, places), layout };
     });
+  };
 
   /** A weight's numbers never change, so that it is packed once. */
   const packed = (weight: Float32Array, layout: Layout, inputs: number, outputs: number): Uint8Array => {
     let found = layout.packed.get(weight);
     if (!found) {
       const index = layouts.get(`${inputs} ${outputs}`)!.indexOf(layout);
-      const plain = () => library.describe([inputs, outputs], "float32", [1, inputs]);
       found = library.aligned(layout.bytes);
       run(
-        copy(`${inputs} ${outputs} ${index}`, weight.length, plain, () => layout.description),
+        copy(
+          `${inputs} ${outputs} ${index}`,
+          weight.length,
+          () => layout.plain,
+          () => layout.description,
+        ),
         weight,
         found,
       );
@@ -205,7 +193,14 @@ export function createProducts(library: Library, precision: ElementType, threads
     linear(x, weight, bias, y, after) {
       const outputs = y.length / x.rows;
       if (x.rows === 0) return; // an expert that no token goes to
-      const linear = prepareLinear(x.rows, x.columns, outputs, bias !== undefined, typeOf(y), mapOthers(after, typeOf));
+      const linear = prepareLinear({
+        rows: x.rows,
+        inputs: x.columns,
+        outputs,
+        isBiased: bias !== undefined,
+        type: typeOf(y),
+        after: mapOthers(after, typeOf),
+      });
       const weights = packed(weight, linear.layout, x.columns, outputs);
       run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...othersOf(after));
     },
@@ -214,17 +209,26 @@ export function createProducts(library: Library, precision: ElementType, threads
         library.describe(sizes, type === "any" ? typeOf(a.data) : type, type === "any" ? "any" : strides);
       const key = [a, b, c].map(({ data, sizes, strides }) => `${typeOf(data)} ${sizes} ${strides}`).join(" ");
       const work = a.sizes.reduce((product, size) => product * size, b.sizes.at(-1)!);
-      const product = keep(`multiply ${key} ${b.isPacked}`, () => {
+      const product = keep(`multiply ${key} ${b.isPacked}`, (): Multiplication => {
         const used = takeThreads(work, LEAST_PRODUCT);
         const [from, to] = [of(a, typeOf(a.data)), of(c, typeOf(c.data))];
-        const description = library.product({ a: from, b: of(b, b.isPacked ? "any" : typeOf(b.data)), c: to });
-        return ready(used, description, [
+        const make = (packs: boolean) => {
+          const description = library.product({ a: from, b: of(b, packs ? "any" : typeOf(b.data)), c: to });
+          return { description, packs };
+        };
+        let made = make(b.isPacked ?? false);
+        if (made.packs && typeOf(a.data) === typeOf(b.data) && library.copiesFactors(made.description)) {
+          library.destroy("primitive_desc", made.description);
+          made = make(false);
+        }
+        const prepared = ready(used, made.description, [
           [ARGUMENT.from, from],
-          [ARGUMENT.weights, library.likedWeights(description)],
+          [ARGUMENT.weights, library.likedWeights(made.description)],
           [ARGUMENT.to, to],
         ]);
+        return { ...prepared, packs: made.packs };
       });
-      if (!b.isPacked) {
+      if (!product.packs) {
         run(product, a.data, b.data, c.data);
         return;
       }
@@ -275,7 +279,7 @@ export function createProducts(library: Library, precision: ElementType, threads
       run(gram, data.subarray(first.from), data.subarray(second.from), c);
     },
     check() {
-      prepareLinear(1, 64, 64, false);
+      prepareLinear({ rows: 1, inputs: 64, outputs: 64, isBiased: false, type: "float32", after: undefined });
     },
     dispose() {
       for (const prepared of kept.values()) forget(prepared);

@@ -122,19 +122,20 @@ function attend(step: Whole & { kind: "attention" }, values: Values, products: P
     kernel.pack(q, isHalf ? 0 : packed, isHalf ? packed : 0, step.scale, windows, tokens, begin, queries, heads, size);
     // The heads of a group read the same keys and values; these lie side by side in the rows.
     const ofQueries = (columns: number) => [keyValueHeads, group, queries, columns];
-    const keyStrides = [size, size, 1, keyValueHeads * size];
+    const ofGroups = (columns: number) => [keyValueHeads, group * queries, columns];
+    const keyStrides = [size, 1, keyValueHeads * size];
     const valueStrides = [size, size, keyValueHeads * size, 1];
     for (let w = 0; w < windows; w++) {
       const from = (w * tokens + first) * keyValueHeads * size;
       products.multiply(
-        { data: operand(packed, w * heads * queries * size), sizes: ofQueries(size) },
+        { data: operand(packed, w * heads * queries * size), sizes: ofGroups(size) },
         {
           data: arena.floats(k + 4 * from, 1),
-          sizes: [keyValueHeads, 1, size, keys],
+          sizes: [keyValueHeads, size, keys],
           strides: keyStrides,
           isPacked: true,
         },
-        { data: arena.floats(scores + 4 * w * heads * queries * keys, 1), sizes: ofQueries(keys) },
+        { data: arena.floats(scores + 4 * w * heads * queries * keys, 1), sizes: ofGroups(keys) },
       );
     }
     kernel.mask(scores, arena.table(mask), arena.table(firstHidden(mask, keys)), queries, keys, rows);

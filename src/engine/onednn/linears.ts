@@ -1,0 +1,97 @@
+import { InputError } from "../../errors.js";
+import { type After, mapOthers, othersOf } from "./after.js";
+import { ARGUMENT, type Description, type ElementType, type Handle, type Library } from "./library.js";
+
+/** A linear of one size: y = x · wᵀ (+ bias), and `after`. x [rows, inputs], w [outputs, inputs], y [rows, outputs]. */
+export interface LinearSize {
+  readonly rows: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly isBiased: boolean;
+  /** Of y; what x and w have is the precision. */
+  readonly type: ElementType;
+  readonly after: After<ElementType> | undefined;
+}
+
+/** How oneDNN is to compute a linear. */
+export interface DescribedLinear {
+  readonly description: Handle;
+  /** Of w, as the linear likes it, and as it lies in a checkpoint. */
+  readonly liked: Description;
+  readonly plain: Description;
+  /** The arguments, in this order: x, w, y, bias, what `after` needs. */
+  readonly places: readonly (readonly [arg: number, of: Description])[];
+}
+
+/**
+ * A matrix product, whose weights are kept in the order that it likes. Where there is none such in float32 (AVX2), and products copy
+ * parts of both matrices anew in every run, a convolution of width 1 that goes over the rows: the same sums, from weights
+ * in its own order.
+ */
+export function describeLinear(library: Library, precision: ElementType, size: LinearSize): DescribedLinear {
+  const product = asProduct(library, precision, size);
+  if (precision !== "float32" || !library.copiesFactors(product.description)) return product;
+  const convolution = asConvolution(library, size);
+  if (!convolution) return product;
+  library.destroy("primitive_desc", product.description);
+  return convolution;
+}
+
+function asProduct(library: Library, precision: ElementType, size: LinearSize): DescribedLinear {
+  const { rows, inputs, outputs, isBiased, type } = size;
+  const matrix = (sizes: readonly [number, number], of: ElementType) => library.describe(sizes, of, [sizes[1], 1]);
+  const a = matrix([rows, inputs], precision);
+  const b = library.describe([inputs, outputs], precision, "any");
+  const c = matrix([rows, outputs], type);
+  const bias = isBiased ? matrix([1, outputs], "float32") : undefined;
+  const after = mapOthers(size.after, (of) => matrix([rows, outputs], of));
+  const description = library.product({ a, b, c, ...(bias && { bias }), ...(after && { after }) });
+  const plain = library.describe([inputs, outputs], "float32", [1, inputs]);
+  return described(library, description, plain, a, c, bias, after);
+}
+
+/** Undefined where oneDNN has none that is made for this processor. */
+function asConvolution(library: Library, size: LinearSize): DescribedLinear | undefined {
+  const { rows, inputs, outputs, isBiased } = size;
+  // One picture, its channels, and the rows as its width: [1, channels, rows], channels side by side.
+  const picture = (channels: number) =>
+    library.describe([1, channels, rows], "float32", [channels * rows, 1, channels]);
+  const a = picture(inputs);
+  const b = library.describe([outputs, inputs, 1], "float32", "any");
+  const c = picture(outputs);
+  const bias = isBiased ? library.describe([outputs], "float32", [1]) : undefined;
+  const after = mapOthers(size.after, () => c);
+  let description: Handle;
+  try {
+    description = library.convolution({ a, b, c, ...(bias && { bias }), ...(after && { after }) });
+  } catch (error) {
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
+  if (!/^(jit|brg)/.test(library.implementation(description))) {
+    library.destroy("primitive_desc", description);
+    return undefined;
+  }
+  const plain = library.describe([outputs, inputs, 1], "float32", [inputs, 1, 1]);
+  return described(library, description, plain, a, c, bias, after);
+}
+
+function described(
+  library: Library,
+  description: Handle,
+  plain: Description,
+  a: Description,
+  c: Description,
+  bias: Description | undefined,
+  after: After<Description> | undefined,
+): DescribedLinear {
+  const liked = library.likedWeights(description);
+  const places: (readonly [number, Description])[] = [
+    [ARGUMENT.from, a],
+    [ARGUMENT.weights, liked],
+    [ARGUMENT.to, c],
+  ];
+  if (bias) places.push([ARGUMENT.bias, bias]);
+  for (const other of othersOf(after)) places.push([library.otherArgument, other]);
+  return { description, liked, plain, places };
+}

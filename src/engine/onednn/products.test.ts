@@ -1,0 +1,74 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { InputError } from "../../errors.js";
+import { createMersenneTwister } from "../../random/mersenne.js";
+import type { After } from "./after.js";
+import { openLibrary } from "./library.js";
+import { createProducts, type Numbers } from "./products.js";
+
+/** Undefined where oneDNN is not there. */
+const { library, why } = (() => {
+  try {
+    return { library: openLibrary(), why: "" };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return { library: undefined, why: ` (skipped: ${error.message.replace(/ \(.*/, "")})` };
+  }
+})();
+
+const { random } = createMersenneTwister(7);
+const numbers = (length: number) => Float32Array.from({ length }, () => 2 * random() - 1);
+
+/** The largest of sums of so many products of numbers below 1 may be so far off in float32. */
+const tolerance = (inputs: number) => inputs * 2 ** -23;
+
+describe.skipIf(!library)(`linears in float32 are sums of products${why}`, () => {
+  const products = library && createProducts(library, "float32", 2);
+  afterAll(() => products?.dispose());
+
+  const sizes = [
+    [1, 1, 1],
+    [1, 96, 64],
+    [3, 5, 7],
+    [7, 13, 40],
+    [33, 64, 24],
+    [130, 72, 200],
+    [257, 192, 1000],
+  ] as const;
+  const biases = [false, true];
+  const kinds = ["nothing", "silu", "times", "plus"] as const;
+  const cases = sizes.flatMap(([rows, inputs, outputs]) =>
+    biases.flatMap((isBiased) => kinds.map((kind) => ({ rows, inputs, outputs, isBiased, kind }))),
+  );
+
+  it.each(cases)("$rows x $inputs to $outputs, bias $isBiased, then $kind", (of) => {
+    const { rows, inputs, outputs, isBiased, kind } = of;
+    const x = numbers(rows * inputs);
+    const weight = numbers(outputs * inputs);
+    const bias = isBiased ? numbers(outputs) : undefined;
+    const other = numbers(rows * outputs);
+    const y = new Float32Array(rows * outputs);
+    const after: After<Numbers> | undefined = {
+      nothing: undefined,
+      silu: "silu" as const,
+      times: { times: other },
+      plus: { plus: other },
+    }[kind];
+    products!.linear({ data: x, rows, columns: inputs }, weight, bias, y, after);
+    let worst = 0;
+    for (let r = 0; r < rows; r++) {
+      for (let o = 0; o < outputs; o++) {
+        let sum = bias?.[o] ?? 0;
+        for (let i = 0; i < inputs; i++) sum += x[r * inputs + i]! * weight[o * inputs + i]!;
+        const at = r * outputs + o;
+        const expected = {
+          nothing: sum,
+          silu: sum / (1 + Math.exp(-sum)),
+          times: sum * other[at]!,
+          plus: sum + other[at]!,
+        };
+        worst = Math.max(worst, Math.abs(y[at]! - expected[kind]));
+      }
+    }
+    expect(worst).toBeLessThan(tolerance(inputs + 2));
+  });
+});
