@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { constants } from "node:os";
 import { join } from "node:path";
 import type * as Koffi from "koffi";
 import { InputError } from "../../errors.js";
@@ -94,6 +95,8 @@ const IMPLEMENTATION = 8; // dnnl_query_impl_info_str
 const DESCRIPTION_BYTES = 2048;
 const OPERATION_BYTES = 10 * DESCRIPTION_BYTES;
 const RTLD_NOW = 2;
+/** Of a sigset_t, at the most. */
+const SIGNAL_SET_BYTES = 128;
 /** Bytes of a cache line. */
 export const LINE = 64;
 /** dnnl_prop_kind_t and dnnl_alg_kind_t. */
@@ -186,6 +189,41 @@ function pinned(koffi: typeof Koffi, path: string): Koffi.LibraryHandle {
   } finally {
     for (const name of unset) delete env[name];
   }
+}
+
+/**
+ * The same work, with this thread's signals waiting until it is done, and those of the threads that OpenMP starts for it waiting for
+ * good. Some of oneDNN's kernels (of products in AVX2) use the stack pointer as one more register: a handler that ran meanwhile, of
+ * a window that changes its size or of a profiler, would write over memory of others.
+ */
+function withoutSignals<A extends readonly unknown[]>(
+  koffi: typeof Koffi,
+  work: (...args: A) => void,
+): (...args: A) => void {
+  if (process.platform === "win32") return work;
+  const own = koffi.load(null);
+  const fill = own.func("sigfillset", "int", ["void *"]) as (set: Uint8Array) => number;
+  const remove = own.func("sigdelset", "int", ["void *", "int"]) as (set: Uint8Array, signal: number) => number;
+  const setMask = own.func("pthread_sigmask", "int", ["int", "void *", "void *"]) as (
+    how: number,
+    set: Uint8Array,
+    before: Uint8Array | null,
+  ) => number;
+  const waiting = new Uint8Array(SIGNAL_SET_BYTES);
+  const before = new Uint8Array(SIGNAL_SET_BYTES);
+  fill(waiting);
+  // What says that a program is broken must not wait.
+  const { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP } = constants.signals;
+  for (const signal of [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP]) remove(waiting, signal);
+  const replace = process.platform === "darwin" ? 3 : 2; // SIG_SETMASK
+  return (...args) => {
+    setMask(replace, waiting, before);
+    try {
+      work(...args);
+    } finally {
+      setMask(replace, before, null);
+    }
+  };
 }
 
 /** What every oneDNN has, and nothing else does. */
@@ -302,10 +340,10 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     prepare,
     memory: (description) => memory(description, engine, null),
     place,
-    execute(prepared, args) {
+    execute: withoutSignals(koffi, (prepared: Handle, args: readonly Argument[]) => {
       execute(prepared, stream, args.length, args);
       wait(stream);
-    },
+    }),
     aligned(size) {
       const room = new Uint8Array(size + LINE);
       const from = (LINE - Number(koffi.address(room) % BigInt(LINE))) % LINE;

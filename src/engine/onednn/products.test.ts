@@ -1,3 +1,4 @@
+import { Session } from "node:inspector/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { InputError } from "../../errors.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
@@ -70,5 +71,32 @@ describe.skipIf(!library)(`linears in float32 are sums of products${why}`, () =>
       }
     }
     expect(worst).toBeLessThan(tolerance(inputs + 2));
+  });
+});
+
+// Of these sizes oneDNN's product in AVX2 uses the stack pointer as one more register.
+describe.skipIf(!library)(`signals wait while oneDNN computes${why}`, () => {
+  it("a profiler, which sends one every 100 microseconds, changes nothing", async () => {
+    const [batches, rows, inner, columns] = [8, 128, 512, 64];
+    const products = createProducts(library!, "float32", 2);
+    const a = { data: numbers(batches * rows * inner), sizes: [batches, rows, inner] };
+    const b = { data: numbers(batches * inner * columns), sizes: [batches, inner, columns] };
+    const multiply = () => {
+      const c = { data: new Float32Array(batches * rows * columns), sizes: [batches, rows, columns] };
+      products.multiply(a, b, c);
+      return c.data;
+    };
+    const expected = multiply();
+    const session = new Session();
+    session.connect();
+    await session.post("Profiler.enable");
+    await session.post("Profiler.setSamplingInterval", { interval: 100 });
+    await session.post("Profiler.start");
+    for (let i = 0; i < 200; i++)
+      expect(Buffer.from(multiply().buffer).equals(Buffer.from(expected.buffer))).toBe(true);
+    const { profile } = await session.post("Profiler.stop");
+    session.disconnect();
+    products.dispose();
+    expect(profile.samples?.length).toBeGreaterThan(10);
   });
 });
