@@ -13,12 +13,16 @@ export const CHUNK_BYTES = 1 << 21;
 /** Rows this close together are read in one go: skipping bytes costs less than another call. */
 const MAX_GAP_BYTES = 1 << 14;
 
+/** The chunk of whoever read last, for who reads next: fresh memory costs the system as much as reading a chunk. */
+let spare: Uint8Array | undefined;
+
 /** The whole tensor as float32. Throws InputError for a dtype that is no float, NaN or infinity. */
 export async function readTensor(handle: FileHandle, entry: TensorEntry, path: string): Promise<Float32Array> {
   const dtype = floatDType(entry, path);
   const size = DTYPE_BYTES[dtype];
   const values = allocate((entry.end - entry.begin) / size, entry, path);
-  const buffer = new Uint8Array(Math.min(CHUNK_BYTES, entry.end - entry.begin));
+  const buffer = spare ?? new Uint8Array(CHUNK_BYTES);
+  spare = undefined; // others may read meanwhile
   for (let position = entry.begin; position < entry.end; position += buffer.length) {
     const chunk = buffer.subarray(0, Math.min(buffer.length, entry.end - position));
     await readExactly(handle, chunk, position, path);
@@ -26,6 +30,7 @@ export async function readTensor(handle: FileHandle, entry: TensorEntry, path: s
     const bad = widenChecked(chunk, dtype, values.subarray(first, first + chunk.length / size));
     if (bad >= 0) throw notFinite(values[first + bad]!, first + bad, entry, path);
   }
+  spare = buffer;
   return values;
 }
 

@@ -13,12 +13,15 @@ export interface LinearSize {
   readonly after: After<ElementType> | undefined;
 }
 
-/** How oneDNN is to compute a linear. */
-export interface DescribedLinear {
-  readonly description: Handle;
-  /** Of w, as the linear likes it, and as it lies in a checkpoint. */
-  readonly liked: Description;
+/** The order that a matrix lies in, and the one that it is to be copied to before it is used. */
+export interface Packing {
   readonly plain: Description;
+  readonly wanted: Description;
+}
+
+/** How oneDNN is to compute a linear; the packing is that of w. */
+export interface DescribedLinear extends Packing {
+  readonly description: Handle;
   /** The arguments, in this order: x, w, y, bias, what `after` needs. */
   readonly places: readonly (readonly [arg: number, of: Description])[];
 }
@@ -31,7 +34,7 @@ export interface DescribedLinear {
 export function describeLinear(library: Library, precision: ElementType, size: LinearSize): DescribedLinear {
   const product = asProduct(library, precision, size);
   if (precision !== "float32" || !library.copiesFactors(product.description)) return product;
-  const convolution = asConvolution(library, size);
+  const convolution = asConvolution(library, size, size.after);
   if (!convolution) return product;
   library.destroy("primitive_desc", product.description);
   return convolution;
@@ -50,8 +53,12 @@ function asProduct(library: Library, precision: ElementType, size: LinearSize): 
   return described(library, description, plain, a, c, bias, after);
 }
 
-/** Undefined where oneDNN has none that is made for this processor. */
-function asConvolution(library: Library, size: LinearSize): DescribedLinear | undefined {
+/** All in float32. Undefined where oneDNN has none that is made for this processor. */
+export function asConvolution(
+  library: Library,
+  size: Omit<LinearSize, "type" | "after">,
+  last: After<unknown> | "add" | undefined,
+): DescribedLinear | undefined {
   const { rows, inputs, outputs, isBiased } = size;
   // One picture, its channels, and the rows as its width: [1, channels, rows], channels side by side.
   const picture = (channels: number) =>
@@ -60,10 +67,11 @@ function asConvolution(library: Library, size: LinearSize): DescribedLinear | un
   const b = library.describe([outputs, inputs, 1], "float32", "any");
   const c = picture(outputs);
   const bias = isBiased ? library.describe([outputs], "float32", [1]) : undefined;
-  const after = mapOthers(size.after, () => c);
+  const after = last === "add" ? undefined : mapOthers(last, () => c);
+  const touch = after ?? (last === "add" ? last : undefined);
   let description: Handle;
   try {
-    description = library.convolution({ a, b, c, ...(bias && { bias }), ...(after && { after }) });
+    description = library.convolution({ a, b, c, ...(bias && { bias }), ...(touch && { after: touch }) });
   } catch (error) {
     if (error instanceof InputError) return undefined;
     throw error;
@@ -85,13 +93,13 @@ function described(
   bias: Description | undefined,
   after: After<Description> | undefined,
 ): DescribedLinear {
-  const liked = library.likedWeights(description);
+  const wanted = library.likedWeights(description);
   const places: (readonly [number, Description])[] = [
     [ARGUMENT.from, a],
-    [ARGUMENT.weights, liked],
+    [ARGUMENT.weights, wanted],
     [ARGUMENT.to, c],
   ];
   if (bias) places.push([ARGUMENT.bias, bias]);
   for (const other of othersOf(after)) places.push([library.otherArgument, other]);
-  return { description, liked, plain, places };
+  return { description, wanted, plain, places };
 }

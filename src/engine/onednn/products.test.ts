@@ -2,6 +2,7 @@ import { Session } from "node:inspector/promises";
 import { afterAll, describe, expect, it } from "vitest";
 import { InputError } from "../../errors.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
+import { tilesOf } from "../onnxruntime/gram.js";
 import type { After } from "./after.js";
 import { openLibrary } from "./library.js";
 import { createProducts, type Numbers } from "./products.js";
@@ -98,5 +99,42 @@ describe.skipIf(!library)(`signals wait while oneDNN computes${why}`, () => {
     session.disconnect();
     products.dispose();
     expect(profile.samples?.length).toBeGreaterThan(10);
+  });
+});
+
+describe.skipIf(!library)(`tiles of Gram matrices are added to what is there${why}`, () => {
+  const products = library && createProducts(library, "float32", 2);
+  afterAll(() => products?.dispose());
+
+  it.each([
+    [1, 9],
+    [37, 30],
+    [200, 530],
+    [64, 1000],
+    [67, 1030],
+  ])("of %i rows of %i", (rows, columns) => {
+    const x = numbers(rows * columns);
+    const tiles = tilesOf(columns).map(({ row, column }) => {
+      const sum = numbers((row.to - row.from) * (column.to - column.from));
+      return { row, column, sum, before: sum.slice() };
+    });
+    products!.addGram({ data: x, rows, columns }, tiles);
+    let worst = 0;
+    for (const { row, column, sum, before } of tiles) {
+      const width = column.to - column.from;
+      for (let i = 0; i < sum.length; i++) {
+        let expected = before[i]!;
+        let magnitude = Math.abs(expected);
+        const [a, b] = [row.from + Math.floor(i / width), column.from + (i % width)];
+        for (let r = 0; r < rows; r++) {
+          const product = x[r * columns + a]! * x[r * columns + b]!;
+          expected += product;
+          magnitude += Math.abs(product);
+        }
+        worst = Math.max(worst, Math.abs(sum[i]! - expected) / magnitude);
+      }
+    }
+    // Higham, Accuracy and Stability of Numerical Algorithms, eq. 3.5: of any order of so many sums.
+    expect(worst).toBeLessThan((rows + 1) * 2 ** -24);
   });
 });

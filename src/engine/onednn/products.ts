@@ -1,6 +1,7 @@
 import { type After, mapOthers, othersOf } from "./after.js";
+import { type DescribedGram, describeGram, type GramSize } from "./grams.js";
 import { ARGUMENT, type Description, type ElementType, type Handle, type Library, type Memory } from "./library.js";
-import { describeLinear, type LinearSize } from "./linears.js";
+import { describeLinear, type LinearSize, type Packing } from "./linears.js";
 
 /**
  * The products of a block, and softmax, over memory of JavaScript's or of a kernel's. Operands of linears and Gram matrices are
@@ -12,8 +13,8 @@ export interface Products {
   round(x: Float32Array, y: Half, rows: number, columns: number): void;
   /** y = x · wᵀ (+ bias), and `after`. x [rows, in], w [out, in], y [rows, out] and what it is multiplied by. */
   linear(x: Operand, weight: Float32Array, bias: Float32Array | undefined, y: Numbers, after?: After<Numbers>): void;
-  /** c += aᵀ · b, where a and b are columns [from, to) of x. */
-  addGram(x: Operand, a: Columns, b: Columns, c: Float32Array): void;
+  /** Adds xᵀ · x, tile by tile. */
+  addGram(x: Operand, tiles: readonly GramTile[]): void;
   /**
    * c = a · b, matrix by matrix, with one of b's for several of a's where it has fewer. If it is to be packed, b is copied first to the
    * order and type that the product likes, where it likes any.
@@ -33,6 +34,13 @@ export type Numbers = Float32Array | Half;
 interface Columns {
   readonly from: number;
   readonly to: number;
+}
+
+/** The rows and columns [from, to) of a Gram matrix, and its sums there. */
+interface GramTile {
+  readonly row: Columns;
+  readonly column: Columns;
+  readonly sum: Float32Array;
 }
 
 /** A matrix in the precision of the products. */
@@ -74,10 +82,9 @@ interface Multiplication extends Prepared {
   readonly packs: boolean;
 }
 
-interface Layout {
-  readonly description: Description;
-  /** What is packed to it. */
-  readonly plain: Description;
+type Gram = Prepared & Pick<DescribedGram, "copies"> & Pick<GramSize, "m" | "n">;
+
+interface Layout extends Packing {
   readonly bytes: number;
   readonly packed: WeakMap<Float32Array, Uint8Array>;
 }
@@ -143,16 +150,21 @@ export function createProducts(library: Library, precision: ElementType, threads
       return ready(count, library.reorder(source, target), places);
     });
 
+  const pack = (key: string, size: number, { plain, wanted }: Packing, from: Memory, to: Memory) => {
+    const [source, target] = [() => plain, () => wanted];
+    run(copy(key, size, source, target), from, to);
+  };
+
   const prepareLinear = (size: LinearSize): Linear => {
     const { rows, inputs, outputs, isBiased, type, after } = size;
     return keep(`linear ${rows} ${inputs} ${outputs} ${isBiased} ${type} ${JSON.stringify(after)}`, () => {
       const count = takeThreads(rows * inputs * outputs, LEAST_PRODUCT);
-      const { description, liked, plain, places } = describeLinear(library, precision, size);
+      const { description, wanted, plain, places } = describeLinear(library, precision, size);
       const key = `${inputs} ${outputs}`;
       const known = layouts.get(key) ?? [];
-      let layout = known.find((other) => library.equal(other.description, liked));
+      let layout = known.find((other) => library.equal(other.wanted, wanted));
       if (!layout) {
-        layout = { description: liked, plain, bytes: library.bytes(liked), packed: new WeakMap() };
+        layout = { plain, wanted, bytes: library.bytes(wanted), packed: new WeakMap() };
         owners.add(description);
         layouts.set(key, [...known, layout]);
       }
@@ -166,22 +178,27 @@ export function createProducts(library: Library, precision: ElementType, threads
     if (!found) {
       const index = layouts.get(`${inputs} ${outputs}`)!.indexOf(layout);
       found = library.aligned(layout.bytes);
-      run(
-        copy(
-          `${inputs} ${outputs} ${index}`,
-          weight.length,
-          () => layout.plain,
-          () => layout.description,
-        ),
-        weight,
-        found,
-      );
+      pack(`${inputs} ${outputs} ${index}`, weight.length, layout, weight, found);
       layout.packed.set(weight, found);
     }
     return found;
   };
 
-  let scratch: Uint8Array = new Uint8Array(0);
+  const prepareGram = (size: GramSize): Gram =>
+    keep(`gram ${Object.values(size)}`, () => {
+      const count = takeThreads(size.rows * size.m * size.n, LEAST_PRODUCT);
+      const { description, places, copies } = describeGram(library, precision, size);
+      return { ...ready(count, description, places), m: size.m, n: size.n, ...(copies && { copies }) };
+    });
+
+  /** Memory for what is copied before a product, used again and again. */
+  const rooms: Uint8Array[] = [];
+  const roomFor = (index: number, of: Description): Uint8Array => {
+    const bytes = library.bytes(of);
+    if ((rooms[index]?.length ?? 0) < bytes) rooms[index] = library.aligned(bytes);
+    return rooms[index]!;
+  };
+
   const makeSoftmax = library.softmax;
   return {
     precision,
@@ -234,8 +251,7 @@ export function createProducts(library: Library, precision: ElementType, threads
       }
       const liked = library.likedWeights(product.description);
       const size = b.sizes.reduce((count, one) => count * one, 1);
-      const bytes = library.bytes(liked);
-      if (scratch.length < bytes) scratch = library.aligned(bytes);
+      const room = roomFor(0, liked);
       run(
         copy(
           `multiply ${key}`,
@@ -244,9 +260,9 @@ export function createProducts(library: Library, precision: ElementType, threads
           () => liked,
         ),
         b.data,
-        scratch,
+        room,
       );
-      run(product, a.data, scratch, c.data);
+      run(product, a.data, room, c.data);
     },
     softmax:
       makeSoftmax &&
@@ -262,21 +278,25 @@ export function createProducts(library: Library, precision: ElementType, threads
         });
         run(softmax, x, y);
       }),
-    addGram({ data, rows, columns }, first, second, c) {
+    addGram({ data, rows, columns }, tiles) {
       if (rows === 0) return;
-      const [m, n] = [first.to - first.from, second.to - second.from];
-      const gram = keep(`gram ${rows} ${columns} ${m} ${n}`, () => {
-        const used = takeThreads(rows * m * n, LEAST_PRODUCT);
-        const a = library.describe([m, rows], precision, [1, columns]);
-        const b = library.describe([rows, n], precision, [columns, 1]);
-        const sum = rowMajor(m, n, "float32");
-        return ready(used, library.product({ a, b, c: sum, after: "add" }), [
-          [ARGUMENT.from, a],
-          [ARGUMENT.weights, b],
-          [ARGUMENT.to, sum],
-        ]);
-      });
-      run(gram, data.subarray(first.from), data.subarray(second.from), c);
+      let copied: Columns | undefined;
+      for (const { row, column, sum } of tiles) {
+        const gram = prepareGram({ rows, stride: columns, m: row.to - row.from, n: column.to - column.from });
+        const [a, b] = [data.subarray(row.from), data.subarray(column.from)];
+        if (!gram.copies) {
+          run(gram, a, b, sum);
+          continue;
+        }
+        const [left, right] = gram.copies;
+        const rooms = [roomFor(0, left.wanted), roomFor(1, right.wanted)] as const;
+        const key = `gram ${rows} ${columns} ${gram.m} ${gram.n}`;
+        // Tiles of one band of rows follow one another.
+        if (copied !== row) pack(`${key} a`, rows * gram.m, left, a, rooms[0]);
+        copied = row;
+        pack(`${key} b`, rows * gram.n, right, b, rooms[1]);
+        run(gram, ...rooms, sum);
+      }
     },
     check() {
       prepareLinear({ rows: 1, inputs: 64, outputs: 64, isBiased: false, type: "float32", after: undefined });

@@ -37,15 +37,15 @@ export function computeStep(step: Step, values: Values, products: Products, aren
       return;
     }
     case "gram": {
-      const x = values.operand(step.x);
-      for (const { row, column, before, y } of step.tiles) {
+      const tiles = step.tiles.map(({ row, column, before, y }) => {
         const sum = values.given(before);
         const result = values.fetched(y) ?? new Tensor("float32", new Float32Array(sum.size), sum.dims);
         const data = result.data as Float32Array;
         if (data !== sum.data) data.set(sum.data as Float32Array);
-        products.addGram(x, row, column, data);
         values.keep(y, result);
-      }
+        return { row, column, sum: data };
+      });
+      products.addGram(values.operand(step.x), tiles);
       return;
     }
     case "rmsNorm": {
