@@ -44,7 +44,8 @@ export interface DoctorResult {
 }
 
 /** One engine in one precision: how fast it is, or why it cannot be used. */
-type EngineReport = { readonly name: string; readonly precision: Precision; readonly isDefault: boolean } & EngineSpeed;
+type FoundEngine = { readonly name: string; readonly precision: Precision } & EngineSpeed;
+type EngineReport = FoundEngine & { readonly isDefault: boolean };
 
 type EngineSpeed =
   | { readonly version: string; readonly gigaflops: number; readonly problem: null }
@@ -64,24 +65,25 @@ export interface DoctorOptions {
 
 /** Looks at the machine and measures every engine for about a second. Throws AbortError. */
 export async function doctor({ dataDirectory, signal }: DoctorOptions = {}): Promise<DoctorResult> {
-  const reports: EngineReport[] = [];
-  for (const [index, { name, precisions, create }] of engines.entries()) {
+  const found: FoundEngine[] = [];
+  for (const { name, precisions, create } of engines) {
     for (const precision of precisions) {
       throwIfAborted(signal);
       const report = await examine(() => create({ precision }));
-      reports.push({ ...report, name, precision, isDefault: index === 0 });
+      found.push({ ...report, name, precision });
       if (report.version === null) break; // it does not run in the others either
     }
   }
+  // Engines are listed by speed; what is computed in is float32 unless something else is asked for.
+  const byDefault = found.find(({ precision, problem }) => precision === "float32" && problem === null);
+  const reports: EngineReport[] = found.map((report) => ({ ...report, isDefault: report === byDefault }));
   const problems: string[] = [];
+  if (!byDefault) problems.push(`no engine runs in float32: ${found.map(({ problem }) => problem).join("; ")}`);
   if (Number.parseInt(process.versions.node, 10) < LEAST_NODE) {
     problems.push(`Node ${process.versions.node} is too old: pare needs ${LEAST_NODE} or newer`);
   }
   if (dataDirectory !== undefined && !(await stat(dataDirectory).catch(() => undefined))?.isDirectory()) {
     problems.push(`the data folder ${dataDirectory} is not there: correct --data-dir or PARE_DATA`);
-  }
-  for (const { name, isDefault, problem } of reports) {
-    if (isDefault && problem !== null) problems.push(`the default engine, ${name}, does not run: ${problem}`);
   }
   const disks: { path: string; free: number }[] = [];
   for (const path of new Set([process.cwd(), tmpdir()])) {

@@ -71,8 +71,9 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
   async engines() {
     const { engines } = await import("../engine/registry.js");
     return engines.map(({ name, summary, precisions, devices }, index) => {
-      const first = index === 0 ? " (auto: the first of these that has the precision and the device)" : "";
-      return { name, summary: `${summary}${first}`, precisions, devices, default: index === 0 };
+      const first =
+        index === 0 ? " (auto: the first of these that has the precision and the device and runs here)" : "";
+      return { name, summary: `${summary}${first}`, precisions, devices };
     });
   },
 };

@@ -102,6 +102,8 @@ export interface Engine {
   readonly threads: number;
   /** Name and version for results. */
   readonly version: string;
+  /** Bytes that it keeps of every number of a weight, as long as that is there, beside the float32 that it is given. */
+  readonly packedBytes: number;
   /** Throws InputError where the engine cannot compute here, if only computing shows that: before any work. */
   check?(): Promise<void>;
   compile(program: Program): Promise<Executable>;
@@ -111,7 +113,7 @@ export interface Engine {
 }
 
 /** Raised whenever the same models compute other digits than before, be it the last. */
-const COMPUTATION_VERSION = "2";
+const COMPUTATION_VERSION = "3";
 
 /** What of an engine decides the digits of its results: for the keys under which they are kept. */
 export function howComputed({ name, precision, device }: Pick<Engine, "name" | "precision" | "device">): string[] {

@@ -1,6 +1,8 @@
+import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
+import { availableEngines } from "../../test/support/engines.js";
 import { InputError } from "../errors.js";
-import { createEngine, engines } from "./registry.js";
+import { createEngine } from "./registry.js";
 
 const nameOf = async (...options: Parameters<typeof createEngine>) => {
   const engine = createEngine(...options);
@@ -9,13 +11,25 @@ const nameOf = async (...options: Parameters<typeof createEngine>) => {
 };
 
 describe("an engine is found by its name and precision", () => {
-  it("the first is the default, in its first precision", async () => {
-    expect(await nameOf(undefined)).toEqual([engines[0]!.name, engines[0]!.precisions[0]]);
+  it("without one the first that runs here computes, in float32", async () => {
+    const first = availableEngines.find(({ precision }) => precision === "float32")!;
+    expect(await nameOf(undefined)).toEqual([first.engine, "float32"]);
     expect(await nameOf("reference")).toEqual(["reference", "float64"]);
   });
 
+  it("where oneDNN is not, onnxruntime is found", () => {
+    // In a process of its own: a library is opened once.
+    const code = `
+      const { createEngine } = await import(${JSON.stringify(new URL("../../dist/engine/registry.js", import.meta.url))});
+      console.log(createEngine().name, createEngine(undefined, { precision: "float32" }).name);
+    `;
+    const env = { ...process.env, PARE_ONEDNN: "/nowhere/libdnnl.so.3" };
+    const output = execFileSync(process.execPath, ["--input-type=module", "-e", code], { env, encoding: "utf8" });
+    expect(output).toBe("onnxruntime onnxruntime\n");
+  });
+
   it("a precision alone finds the first engine that has it", async () => {
-    expect(await nameOf(undefined, { precision: "float32" })).toEqual(["onnxruntime", "float32"]);
+    expect(await nameOf(undefined, { precision: "float32" })).toEqual(await nameOf(undefined));
     expect(await nameOf(undefined, { precision: "float64" })).toEqual(["reference", "float64"]);
   });
 
@@ -37,7 +51,7 @@ describe("an engine is found by its name and precision", () => {
       /^--device webgpu: the engine reference computes in float64 on cpu; use --engine onnxruntime$/,
     );
     expect(() => createEngine("auto", { device: "cuda", precision: "float64" })).toThrow(
-      /^--precision float64 --device cuda: no engine has it; there are: onnxruntime computes in float32 on cpu, webgpu/,
+      /^--precision float64 --device cuda: no engine has it; there are: onednn computes in float32 or bfloat16 on cpu; onnx/,
     );
   });
 

@@ -26,15 +26,8 @@ interface EngineEntry {
   create(options: EngineOptions): Engine;
 }
 
-/** Every engine; the first is the default. */
+/** Every engine, by speed. */
 export const engines: readonly EngineEntry[] = [
-  {
-    name: "onnxruntime",
-    summary: "float32 by onnxruntime-node, on the CPU or on what --device names",
-    precisions: ["float32"],
-    devices,
-    create: createOnnxRuntimeEngine,
-  },
   {
     name: "onednn",
     summary: "float32 or bfloat16 matrix products by the system's oneDNN (libdnnl), where it is installed",
@@ -42,6 +35,13 @@ export const engines: readonly EngineEntry[] = [
     devices: ["cpu"],
     create: ({ precision, ...options }) =>
       createOneDnnEngine({ ...options, precision: precision === "bfloat16" ? "bfloat16" : "float32" }),
+  },
+  {
+    name: "onnxruntime",
+    summary: "float32 by onnxruntime-node, on the CPU or on what --device names",
+    precisions: ["float32"],
+    devices,
+    create: createOnnxRuntimeEngine,
   },
   {
     name: "reference",
@@ -52,12 +52,14 @@ export const engines: readonly EngineEntry[] = [
   },
 ];
 
-/** In place of an engine's name: the first that has what is asked for. Engines are listed by speed. */
+/** In place of an engine's name: the fastest that has what is asked for and runs here. */
 const AUTO = "auto";
+/** Where none is asked for. */
+const DEFAULT_PRECISION: Precision = "float32";
 
 /**
- * Starts an engine by name; without one, or with `auto`, the first that has the precision and the device. Throws InputError
- * for an unknown one, for a precision or a device that it does not have, and where it cannot run here.
+ * Starts an engine by name; without one, or with `auto`, the first that has the precision and the device and runs here. Throws
+ * InputError for an unknown one, for a precision or a device that it does not have, and where it cannot run here.
  */
 export function createEngine(name: string = AUTO, options: EngineOptions = {}): Engine {
   const { precision, device } = options;
@@ -66,9 +68,19 @@ export function createEngine(name: string = AUTO, options: EngineOptions = {}): 
     (device === undefined || entry.devices.includes(device));
   const asked = [precision && `--precision ${precision}`, device && `--device ${device}`].filter(Boolean).join(" ");
   if (name === AUTO) {
-    const entry = engines.find(has);
-    if (!entry) throw new InputError(`${asked}: no engine has it; there are: ${engines.map(described).join("; ")}`);
-    return entry.create(options);
+    const wanted = precision ?? DEFAULT_PRECISION;
+    const entries = engines.filter((entry) => has(entry) && entry.precisions.includes(wanted));
+    if (entries.length === 0) {
+      throw new InputError(`${asked}: no engine has it; there are: ${engines.map(described).join("; ")}`);
+    }
+    for (const entry of entries.slice(0, -1)) {
+      try {
+        return entry.create(options);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error; // else it is not there, or not for this processor
+      }
+    }
+    return entries.at(-1)!.create(options);
   }
   const entry = engines.find((candidate) => candidate.name === name);
   if (!entry) {

@@ -50,5 +50,5 @@ function workBytes(model: Model, engine: Engine, method: Method, windows: readon
   }
   const observing = statistics + copies + run;
   const compressing = statistics + factors + SITE_BYTES * site;
-  return layerBytes(model) + Math.max(observing, compressing);
+  return layerBytes(model, engine) + Math.max(observing, compressing);
 }

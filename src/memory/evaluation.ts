@@ -29,8 +29,8 @@ export function evaluationLimits(
   const batches = batchWindows(windows.length > 0 ? windows : [new Int32Array(TASK_TOKENS)]);
   const streams = models.length;
   const largest = batches.reduce((a, b) => (b.ids.length > a.ids.length ? b : a));
-  const layer = Math.max(...models.map((model) => layerBytes(model) + runBytes(model, engine, batches)));
-  const heads = sum(models.map(({ architecture }) => parameterBytes(architecture.head) + LOGIT_BYTES));
+  const layer = Math.max(...models.map((model) => layerBytes(model, engine) + runBytes(model, engine, batches)));
+  const heads = sum(models.map(({ architecture }) => parameterBytes(architecture.head, engine) + LOGIT_BYTES));
   const positions = POSITION_BYTES * sum(windows.map(({ length }) => length));
   const batch = streams * hiddenBytes(models[0]!, engine, [largest]);
   const needed = processBytes(Math.max(layer, heads) + positions + batch);

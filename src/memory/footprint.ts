@@ -7,7 +7,7 @@ import type { Model } from "../model/model.js";
 
 /** What the engine's code, graphs and threads and V8's heap take beside what is counted here. */
 const OVERHEAD_BYTES = 208 * 2 ** 20;
-/** A limit that is asked for is rounded up to this, because the same command does not take the same twice. */
+/** A limit that is asked for is rounded up to this, by half of it or more, because the same command does not take the same twice. */
 const STEP_BYTES = 32 * 2 ** 20;
 
 /** What the allocator does not give back of what runs take, as a share: seen to grow to a fifth over some layers. */
@@ -24,14 +24,20 @@ function numberBytes({ precision }: Pick<Engine, "precision">): number {
   return precision === "float64" ? 8 : 4;
 }
 
-/** Bytes of a program's parameters in float32. */
-export function parameterBytes(program: Program): number {
-  return sum([...describe(program).parameters.values()].map((shape) => 4 * shape.reduce((size, n) => size * n, 1)));
+/** Bytes of a number of a weight: float32, and what the engine makes of it. */
+export function weightBytes({ packedBytes }: Pick<Engine, "packedBytes">): number {
+  return 4 + packedBytes;
 }
 
-/** Bytes of the largest layer's weights in float32. */
-export function layerBytes({ layers }: Model): number {
-  return Math.max(...programsOf(layers).map(parameterBytes));
+/** Bytes of a program's parameters. */
+export function parameterBytes(program: Program, engine: Engine): number {
+  const numbers = [...describe(program).parameters.values()].map((shape) => shape.reduce((size, n) => size * n, 1));
+  return weightBytes(engine) * sum(numbers);
+}
+
+/** Bytes of the largest layer's weights. */
+export function layerBytes({ layers }: Model, engine: Engine): number {
+  return Math.max(...programsOf(layers).map((program) => parameterBytes(program, engine)));
 }
 
 /** About the most that a layer's run over one batch holds beside the weights: its input, its output, all that is between. */
@@ -71,7 +77,7 @@ export function processBytes(work: number): number {
 /** Throws InputError where a limit is below what is needed in any case. */
 export function checkLimit(limit: number, needed: number, what: string): void {
   if (needed <= limit) return;
-  const least = Math.ceil(needed / STEP_BYTES) * (STEP_BYTES / 2 ** 20);
+  const least = Math.ceil(needed / STEP_BYTES + 0.5) * (STEP_BYTES / 2 ** 20);
   throw new InputError(
     `--memory ${Math.floor(limit / 2 ** 20)}MiB: is too little to ${what}; give at least ${least}MiB`,
   );

@@ -287,7 +287,7 @@ describe("what there is", () => {
       expect(metrics).toContain(`\n  ${name}  `);
     }
     const { stdout } = await pare(["list", "engines"]);
-    expect(stdout).toMatch(/^engines\n {2}onnxruntime {2}/);
+    expect(stdout).toMatch(/^engines\n {2}onednn {2}/);
   });
 
   test("doctor measures the engines and finds the data folder", async () => {
@@ -296,7 +296,7 @@ describe("what there is", () => {
     expect({ code, ok: result.ok, problems: result.problems }).toEqual({ code: 0, ok: true, problems: [] });
     expect(result.dataDirectory).toBe(folder);
     const found = new Map(result.engines.map((engine: { name: string }) => [engine.name, engine]));
-    expect([...found.keys()]).toEqual(["onnxruntime", "onednn", "reference"]);
+    expect([...found.keys()]).toEqual(["onednn", "onnxruntime", "reference"]);
     expect(result.devices[0]).toBe("cpu");
     for (const { name, precision, version, gigaflops, problem } of result.engines) {
       if (problem === null) {

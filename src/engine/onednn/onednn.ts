@@ -34,6 +34,7 @@ export function createOneDnnEngine(
     precision,
     device: "cpu",
     threads,
+    packedBytes: precision === "bfloat16" ? 2 : 4,
     version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,
     open: async (graph) => {
       const session = await openStages(graph, products, arena, (part) => openSession(part, { threads, frugal }));

@@ -23,7 +23,8 @@ import { OUTPUT, type Purpose, type Traced, trace } from "./trace.js";
 export function createOnnxRuntimeEngine(options: { threads?: number; frugal?: boolean; device?: Device } = {}): Engine {
   const { device = "cpu", threads = availableParallelism() } = options;
   checkDevice(device);
-  const of = { name: "onnxruntime", precision: "float32", device, threads, version: versionOn(device) } as const;
+  const version = versionOn(device);
+  const of = { name: "onnxruntime", precision: "float32", device, threads, version, packedBytes: 0 } as const;
   const open: Open = (graph) => openSession(graph, { ...options, threads });
   if (device === "cpu") return createGraphEngine({ ...of, open });
   const reason = (error: unknown) => (error instanceof Error ? error.message : String(error)).split("\n")[0];
@@ -51,9 +52,9 @@ export function createOnnxRuntimeEngine(options: { threads?: number; frugal?: bo
 
 /** An engine that computes ONNX graphs, however `open` does it. */
 export function createGraphEngine(
-  of: Pick<Engine, "name" | "precision" | "device" | "threads" | "version"> & { open: Open },
+  of: Pick<Engine, "name" | "precision" | "device" | "threads" | "version" | "packedBytes"> & { open: Open },
 ): Engine {
-  const { name, precision, device, threads, version } = of;
+  const { name, precision, device, threads, version, packedBytes } = of;
   const executables = new Map<string, Promise<Executable>>();
   const sessions: Session[] = [];
   const open: Open = async (graph) => {
@@ -68,6 +69,7 @@ export function createGraphEngine(
     device,
     threads,
     version,
+    packedBytes,
     compile(program) {
       let executable = executables.get(program.key);
       if (!executable) {

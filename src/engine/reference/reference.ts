@@ -18,6 +18,7 @@ export function createReferenceEngine(): Engine {
     device: "cpu",
     threads: 1,
     version: "float64 TypeScript",
+    packedBytes: 0,
     compile: async (program) => compile(program),
     multiply: async (a, b) => multiply(a, b),
     dispose: async () => {},
