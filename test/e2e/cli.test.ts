@@ -183,7 +183,7 @@ describe("there and back", () => {
     const { code, stdout } = await pare(["evaluate", pruned, "--base", stories, "--data", windows]);
     expect(code).toBe(0);
     expect(stdout).toContain("4 windows x 32 tokens, 124 positions");
-    expect(stdout).toContain("onnxruntime in float32");
+    expect(stdout).toContain(`${result.environment.engine} in float32`);
     const printed = /^KL\(base‖compressed\) +(\S+) ± (\S+)/m.exec(stdout);
     expect(Math.abs(Number(printed?.[1]) - result.kl.mean)).toBeLessThan(result.kl.standardError / 2);
     expect(Number(printed?.[2]) / result.kl.standardError).toBeCloseTo(1, 1);
