@@ -138,3 +138,12 @@ describe.skipIf(!library)(`tiles of Gram matrices are added to what is there${wh
     expect(worst).toBeLessThan((rows + 1) * 2 ** -24);
   });
 });
+
+it.skipIf(!library)(`plain loops of oneDNN's are not computed with${why}`, () => {
+  const products = createProducts({ ...library!, implementation: () => "ref:any" }, "float32", 1);
+  expect(() => products.check()).toThrow(InputError);
+  expect(() => products.check()).toThrow(
+    /^oneDNN \d[\d.]*, .*: has no product made for this processor, only ref:any; /,
+  );
+  products.dispose();
+});

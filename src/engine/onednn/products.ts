@@ -1,3 +1,4 @@
+import { InputError } from "../../errors.js";
 import { type After, mapOthers, othersOf } from "./after.js";
 import { type DescribedGram, describeGram, type GramSize } from "./grams.js";
 import { ARGUMENT, type Description, type ElementType, type Handle, type Library, type Memory } from "./library.js";
@@ -22,7 +23,7 @@ export interface Products {
   multiply(a: Matrices, b: Matrices & { readonly isPacked?: true }, c: Matrices): void;
   /** y = the softmax of every row of so many numbers; undefined where oneDNN has none between types. */
   readonly softmax: ((x: Float32Array, y: Numbers, columns: number) => void) | undefined;
-  /** Throws InputError where this processor has no such products. */
+  /** Throws InputError where oneDNN has no such products for this processor, or plain loops alone. */
   check(): void;
   dispose(): void;
 }
@@ -299,7 +300,14 @@ export function createProducts(library: Library, precision: ElementType, threads
       }
     },
     check() {
-      prepareLinear({ rows: 1, inputs: 64, outputs: 64, isBiased: false, type: "float32", after: undefined });
+      const size = { rows: 1, inputs: 64, outputs: 64, isBiased: false, type: "float32", after: undefined } as const;
+      const code = library.implementation(prepareLinear(size).description);
+      if (/\bref/.test(code)) {
+        throw new InputError(
+          `oneDNN ${library.version}, ${library.path}: has no product made for this processor, only ${code}; ` +
+            "use --engine onnxruntime, in float32",
+        );
+      }
     },
     dispose() {
       for (const prepared of kept.values()) forget(prepared);
