@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { availableEngines } from "../support/engines.js";
 import { leastMemory } from "./pare.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -50,23 +49,17 @@ async function sizeOf(model: string): Promise<number> {
 
 const BLOCK = { hidden: 1024, intermediate: 2816, heads: 16 };
 
-/** What a limit is made for: engines that large models are given to, in the precision in which they take most. */
-const fast = availableEngines
-  .filter(({ precision, device }) => precision === "float32" && device === "cpu")
-  .map(({ engine, precision }) => ({ engine, precision }));
-
-describe.each(fast)("compress --memory, $engine in $precision", (computed) => {
+describe("compress --memory", () => {
   test("keeps the limit that it says is the least, and gives the same bytes", { timeout: SLOW }, async () => {
     // The hidden states, 48 MiB, are more than the limit may be above what is needed: they have to lie on disk.
     const model = await make("wide", { ...BLOCK, layers: 3, vocabulary: 240_000, windows: 24, tokens: 512 });
     const [bounded, free] = [join(folder, "bounded"), join(folder, "free")];
-    const how = ["--engine", computed.engine, "--precision", computed.precision];
-    const args = ["--method", "wanda", "--sparsity", "0.5", "--calibration", join(model, "windows.json"), ...how];
+    const args = ["--method", "wanda", "--sparsity", "0.5", "--calibration", join(model, "windows.json")];
     const memory = await leastMemory("compress", model, ...args, "-o", bounded);
     expect(await readdir(folder)).not.toContain("bounded.partial");
     expect(memory).toBeLessThan((await sizeOf(model)) / 1.5);
 
-    const options = { model, method: "wanda", sparsity: 0.5, calibration: join(model, "windows.json"), ...computed };
+    const options = { model, method: "wanda", sparsity: 0.5, calibration: join(model, "windows.json") };
     const { peak } = await measured("compress", { ...options, output: bounded, memory });
     expect(peak).toBeLessThan(memory);
     await measured("compress", { ...options, output: free });
@@ -79,15 +72,14 @@ describe.each(fast)("compress --memory, $engine in $precision", (computed) => {
   });
 });
 
-describe.each(fast)("evaluate --memory, $engine in $precision", (computed) => {
+describe("evaluate --memory", () => {
   test("keeps the limit that it says is the least, and gives the same figures", { timeout: SLOW }, async () => {
     const model = await make("deep", { ...BLOCK, layers: 36, vocabulary: 2000, windows: 3, tokens: 256 });
     const data = join(model, "windows.json");
-    const how = ["--engine", computed.engine, "--precision", computed.precision];
-    const memory = await leastMemory("evaluate", model, "--base", model, "--data", data, "--noise-floor", ...how);
+    const memory = await leastMemory("evaluate", model, "--base", model, "--data", data, "--noise-floor");
     expect(memory).toBeLessThan((await sizeOf(model)) / 1.5);
-    const options = { model, base: model, data, noiseFloor: true, ...computed };
-    const output = join(folder, `results-${computed.engine}-${computed.precision}`); // what is kept for a run that goes on counts too
+    const options = { model, base: model, data, noiseFloor: true };
+    const output = join(folder, "results"); // what is kept for a run that goes on counts too
     const bounded = await measured("evaluate", { ...options, output, memory: memory + 32 * MEBIBYTE });
     expect(bounded.peak).toBeLessThan(memory + 32 * MEBIBYTE);
     const free = await measured("evaluate", options);
