@@ -128,8 +128,8 @@ function sum({ seconds }, stages) {
   return stages.reduce((all, stage) => all + (seconds[stage] ?? 0), 0);
 }
 
-function peerCompress({ seconds }) {
-  return seconds.calibrate + seconds.solve + seconds.propagate;
+function peerCompress(peer) {
+  return sum(peer, ["calibrate", "solve", "propagate"]);
 }
 
 function print(method, { compress, evaluate, peer }) {

@@ -19,6 +19,14 @@ export async function linkFile(from: string, to: string): Promise<void> {
   await replaceBy(to, (partial) => link(from, partial).catch(() => copyFile(from, partial)));
 }
 
+/** What follows a file's name while the file is being replaced. */
+const PARTIAL = /\.[^.]+\.partial$/;
+
+/** Whether `name` is of a file that is to replace `file`: by a process that is about to, or was killed. */
+export function isPartialOf(file: string, name: string): boolean {
+  return PARTIAL.test(name) && name.replace(PARTIAL, "") === file;
+}
+
 /** Puts in place what `write` writes to the path that it is given. Two processes may do so at once. */
 export async function replaceBy(path: string, write: (partial: string) => Promise<void>): Promise<void> {
   const partial = `${path}.${randomUUID()}.partial`;

@@ -6,7 +6,7 @@ import { takeLock } from "../checkpoint/lock.js";
 import type { Engine } from "../engine/engine.js";
 import { createEngine } from "../engine/registry.js";
 import { AbortError, InputError, throwIfAborted } from "../errors.js";
-import { isFile, replaceFile } from "../files.js";
+import { isFile, isPartialOf, replaceFile } from "../files.js";
 import type { OnProgress } from "../progress.js";
 import { environmentRecord } from "../results/environment.js";
 import { withFigures } from "../results/model-index.js";
@@ -140,7 +140,7 @@ async function checkFolder(output: string): Promise<void> {
     if (error.code === "ENOENT") return [] as string[];
     throw new InputError(`--output ${output}: ${error.message}`, { cause: error });
   });
-  const isOwn = (name: string) => FOLDERS.includes(name) || /^study\.json\.[^.]+\.partial$/.test(name);
+  const isOwn = (name: string) => FOLDERS.includes(name) || isPartialOf("study.json", name);
   if (!there.includes("study.json") && !there.every(isOwn)) {
     throw new InputError(`--output ${output}: the folder holds other things than a study; name a new one`);
   }

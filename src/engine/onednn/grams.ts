@@ -1,4 +1,4 @@
-import { ARGUMENT, type Description, type ElementType, type Handle, type Library } from "./library.js";
+import { ARGUMENT, type ElementType, type Handle, type Library, type Places } from "./library.js";
 import { asConvolution, type Packing } from "./linears.js";
 
 /** c += aᵀ · b, where a and b are m and n columns of the same rows of numbers, `stride` apart. */
@@ -13,7 +13,7 @@ export interface GramSize {
 export interface DescribedGram {
   readonly description: Handle;
   /** The arguments, in this order: a, b, c. */
-  readonly places: readonly (readonly [arg: number, of: Description])[];
+  readonly places: Places;
   /** How a and b are to be copied before; undefined where they are read as they lie. */
   readonly copies?: readonly [a: Packing, b: Packing];
 }
@@ -34,7 +34,7 @@ export function describeGram(library: Library, precision: ElementType, size: Gra
   const product = library.product({ a, b, c, after: "add" });
   const convolution =
     precision === "float32" && Math.min(m, n) >= LEAST_COLUMNS && library.copiesFactors(product)
-      ? asConvolution(library, { rows: m, inputs: rows, outputs: n, isBiased: false }, "add")
+      ? asConvolution(library, { rows: m, inputs: rows, outputs: n, isBiased: false, after: "add" })
       : undefined;
   if (!convolution) {
     const places = [
@@ -46,7 +46,7 @@ export function describeGram(library: Library, precision: ElementType, size: Gra
   }
   library.destroy("primitive_desc", product);
   const { description, places, wanted } = convolution;
-  const [[, picture]] = places as [(typeof places)[number]];
+  const [[, picture]] = places as [Places[number]];
   return {
     description,
     places,

@@ -1,9 +1,9 @@
 import { createRequire } from "node:module";
-import { constants } from "node:os";
 import { join } from "node:path";
 import type * as Koffi from "koffi";
 import { InputError } from "../../errors.js";
 import type { After } from "./after.js";
+import { withoutSignals } from "./signals.js";
 
 /**
  * The system's oneDNN (libdnnl), called through koffi. Versions 2 and 3 differ in how a matrix and a product are described;
@@ -22,7 +22,8 @@ const TYPE = { bfloat16: 2, float32: 3 } as const;
 /** Execution arguments: DNNL_ARG_*. */
 export const ARGUMENT = { from: 1, to: 17, weights: 33, bias: 41 } as const;
 
-type Touch = "add" | After<Description>;
+/** What a run is given, in this order: which argument, and of what description. */
+export type Places = readonly (readonly [arg: number, of: Description])[];
 
 export type ElementType = keyof typeof TYPE;
 
@@ -32,7 +33,7 @@ interface Matrices {
   readonly b: Description;
   readonly bias?: Description;
   readonly c: Description;
-  readonly after?: Touch;
+  readonly after?: After<Description>;
 }
 
 /** One argument of a run. */
@@ -53,10 +54,7 @@ export interface Library {
   describe(sizes: readonly number[], type: ElementType, strides: readonly number[] | "any"): Description;
   equal(a: Description, b: Description): boolean;
   bytes(description: Description): number;
-  /**
-   * c = a · b (+ bias [1, columns]), and `after`; "add": added to what is there. Throws InputError where this build or
-   * processor cannot.
-   */
+  /** c = a · b (+ bias [1, columns]), and `after`. Throws InputError where this build or processor cannot. */
   product(matrices: Matrices): Handle;
   /** As product, by a convolution that goes over pictures [1, channels, width] with kernels [channels out, channels in, 1]. */
   convolution(matrices: Matrices): Handle;
@@ -95,8 +93,6 @@ const IMPLEMENTATION = 8; // dnnl_query_impl_info_str
 const DESCRIPTION_BYTES = 2048;
 const OPERATION_BYTES = 10 * DESCRIPTION_BYTES;
 const RTLD_NOW = 2;
-/** Of a sigset_t, at the most. */
-const SIGNAL_SET_BYTES = 128;
 /** Bytes of a cache line. */
 export const LINE = 64;
 /** dnnl_prop_kind_t and dnnl_alg_kind_t. */
@@ -189,41 +185,6 @@ function pinned(koffi: typeof Koffi, path: string): Koffi.LibraryHandle {
   } finally {
     for (const name of unset) delete env[name];
   }
-}
-
-/**
- * The same work, with this thread's signals waiting until it is done, and those of the threads that OpenMP starts for it waiting for
- * good. Some of oneDNN's kernels (of products in AVX2) use the stack pointer as one more register: a handler that ran meanwhile, of
- * a window that changes its size or of a profiler, would write over memory of others.
- */
-function withoutSignals<A extends readonly unknown[]>(
-  koffi: typeof Koffi,
-  work: (...args: A) => void,
-): (...args: A) => void {
-  if (process.platform === "win32") return work;
-  const own = koffi.load(null);
-  const fill = own.func("sigfillset", "int", ["void *"]) as (set: Uint8Array) => number;
-  const remove = own.func("sigdelset", "int", ["void *", "int"]) as (set: Uint8Array, signal: number) => number;
-  const setMask = own.func("pthread_sigmask", "int", ["int", "void *", "void *"]) as (
-    how: number,
-    set: Uint8Array,
-    before: Uint8Array | null,
-  ) => number;
-  const waiting = new Uint8Array(SIGNAL_SET_BYTES);
-  const before = new Uint8Array(SIGNAL_SET_BYTES);
-  fill(waiting);
-  // What says that a program is broken must not wait.
-  const { SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP } = constants.signals;
-  for (const signal of [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP]) remove(waiting, signal);
-  const replace = process.platform === "darwin" ? 3 : 2; // SIG_SETMASK
-  return (...args) => {
-    setMask(replace, waiting, before);
-    try {
-      work(...args);
-    } finally {
-      setMask(replace, before, null);
-    }
-  };
 }
 
 /** What every oneDNN has, and nothing else does. */
@@ -352,7 +313,7 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     destroy: (kind, handle) => void destroyers[kind](handle),
   };
 
-  function attributesFor(after: Touch): Handle {
+  function attributesFor(after: After<Description>): Handle {
     const operations = maker("post_ops_create")();
     const append = (name: string, types: CType[], ...values: readonly unknown[]) =>
       call(`post_ops_append_${name}`, "void *", ...types)(operations, ...values);

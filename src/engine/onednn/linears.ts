@@ -1,6 +1,6 @@
 import { InputError } from "../../errors.js";
 import { type After, mapOthers, othersOf } from "./after.js";
-import { ARGUMENT, type Description, type ElementType, type Handle, type Library } from "./library.js";
+import { ARGUMENT, type Description, type ElementType, type Handle, type Library, type Places } from "./library.js";
 
 /** A linear of one size: y = x · wᵀ (+ bias), and `after`. x [rows, inputs], w [outputs, inputs], y [rows, outputs]. */
 export interface LinearSize {
@@ -23,7 +23,7 @@ export interface Packing {
 export interface DescribedLinear extends Packing {
   readonly description: Handle;
   /** The arguments, in this order: x, w, y, bias, what `after` needs. */
-  readonly places: readonly (readonly [arg: number, of: Description])[];
+  readonly places: Places;
 }
 
 /**
@@ -34,7 +34,7 @@ export interface DescribedLinear extends Packing {
 export function describeLinear(library: Library, precision: ElementType, size: LinearSize): DescribedLinear {
   const product = asProduct(library, precision, size);
   if (precision !== "float32" || !library.copiesFactors(product.description)) return product;
-  const convolution = asConvolution(library, size, size.after);
+  const convolution = asConvolution(library, size);
   if (!convolution) return product;
   library.destroy("primitive_desc", product.description);
   return convolution;
@@ -54,11 +54,7 @@ function asProduct(library: Library, precision: ElementType, size: LinearSize): 
 }
 
 /** All in float32. Undefined where oneDNN has none that is made for this processor. */
-export function asConvolution(
-  library: Library,
-  size: Omit<LinearSize, "type" | "after">,
-  last: After<unknown> | "add" | undefined,
-): DescribedLinear | undefined {
+export function asConvolution(library: Library, size: Omit<LinearSize, "type">): DescribedLinear | undefined {
   const { rows, inputs, outputs, isBiased } = size;
   // One picture, its channels, and the rows as its width: [1, channels, rows], channels side by side.
   const picture = (channels: number) =>
@@ -67,11 +63,10 @@ export function asConvolution(
   const b = library.describe([outputs, inputs, 1], "float32", "any");
   const c = picture(outputs);
   const bias = isBiased ? library.describe([outputs], "float32", [1]) : undefined;
-  const after = last === "add" ? undefined : mapOthers(last, () => c);
-  const touch = after ?? (last === "add" ? last : undefined);
+  const after = mapOthers(size.after, () => c);
   let description: Handle;
   try {
-    description = library.convolution({ a, b, c, ...(bias && { bias }), ...(touch && { after: touch }) });
+    description = library.convolution({ a, b, c, ...(bias && { bias }), ...(after && { after }) });
   } catch (error) {
     if (error instanceof InputError) return undefined;
     throw error;

@@ -1,5 +1,6 @@
 import { Session } from "node:inspector/promises";
 import { afterAll, describe, expect, it } from "vitest";
+import { engineCases } from "../../../test/support/engines.js";
 import { InputError } from "../../errors.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
 import { tilesOf } from "../onnxruntime/gram.js";
@@ -7,15 +8,10 @@ import type { After } from "./after.js";
 import { openLibrary } from "./library.js";
 import { createProducts, type Numbers } from "./products.js";
 
-/** Undefined where oneDNN is not there. */
-const { library, why } = (() => {
-  try {
-    return { library: openLibrary(), why: "" };
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    return { library: undefined, why: ` (skipped: ${error.message.replace(/ \(.*/, "")})` };
-  }
-})();
+const { title, isSkipped } = engineCases.find(
+  ({ engine, precision }) => engine === "onednn" && precision === "float32",
+)!;
+const library = isSkipped ? undefined : openLibrary();
 
 const { random } = createMersenneTwister(7);
 const numbers = (length: number) => Float32Array.from({ length }, () => 2 * random() - 1);
@@ -23,7 +19,7 @@ const numbers = (length: number) => Float32Array.from({ length }, () => 2 * rand
 /** The largest of sums of so many products of numbers below 1 may be so far off in float32. */
 const tolerance = (inputs: number) => inputs * 2 ** -23;
 
-describe.skipIf(!library)(`linears in float32 are sums of products${why}`, () => {
+describe.skipIf(!library)(`linears in float32 are sums of products: ${title}`, () => {
   const products = library && createProducts(library, "float32", 2);
   afterAll(() => products?.dispose());
 
@@ -76,7 +72,7 @@ describe.skipIf(!library)(`linears in float32 are sums of products${why}`, () =>
 });
 
 // Of these sizes oneDNN's product in AVX2 uses the stack pointer as one more register.
-describe.skipIf(!library)(`signals wait while oneDNN computes${why}`, () => {
+describe.skipIf(!library)(`signals wait while oneDNN computes: ${title}`, () => {
   it("a profiler, which sends one every 100 microseconds, changes nothing", async () => {
     const [batches, rows, inner, columns] = [8, 128, 512, 64];
     const products = createProducts(library!, "float32", 2);
@@ -102,7 +98,7 @@ describe.skipIf(!library)(`signals wait while oneDNN computes${why}`, () => {
   });
 });
 
-describe.skipIf(!library)(`tiles of Gram matrices are added to what is there${why}`, () => {
+describe.skipIf(!library)(`tiles of Gram matrices are added to what is there: ${title}`, () => {
   const products = library && createProducts(library, "float32", 2);
   afterAll(() => products?.dispose());
 
@@ -139,7 +135,7 @@ describe.skipIf(!library)(`tiles of Gram matrices are added to what is there${wh
   });
 });
 
-it.skipIf(!library)(`plain loops of oneDNN's are not computed with${why}`, () => {
+it.skipIf(!library)(`plain loops of oneDNN's are not computed with: ${title}`, () => {
   const products = createProducts({ ...library!, implementation: () => "ref:any" }, "float32", 1);
   expect(() => products.check()).toThrow(InputError);
   expect(() => products.check()).toThrow(

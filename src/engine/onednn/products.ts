@@ -1,7 +1,15 @@
 import { InputError } from "../../errors.js";
 import { type After, mapOthers, othersOf } from "./after.js";
 import { type DescribedGram, describeGram, type GramSize } from "./grams.js";
-import { ARGUMENT, type Description, type ElementType, type Handle, type Library, type Memory } from "./library.js";
+import {
+  ARGUMENT,
+  type Description,
+  type ElementType,
+  type Handle,
+  type Library,
+  type Memory,
+  type Places,
+} from "./library.js";
 import { describeLinear, type LinearSize, type Packing } from "./linears.js";
 
 /**
@@ -121,11 +129,7 @@ export function createProducts(library: Library, precision: ElementType, threads
     }
     return found as P;
   };
-  const ready = (
-    threads: number,
-    description: Handle,
-    places: readonly (readonly [arg: number, of: Description])[],
-  ): Prepared => ({
+  const ready = (threads: number, description: Handle, places: Places): Prepared => ({
     threads,
     primitive: library.prepare(description),
     description,

@@ -16,7 +16,7 @@ import { checkDevice, type Open, openSession, type Session, versionOn } from "./
 import { OUTPUT, type Purpose, type Traced, trace } from "./trace.js";
 
 /**
- * The default engine: onnxruntime in float32. One graph a kind of block, with the weights as inputs, so that one session
+ * onnxruntime in float32. One graph a kind of block, with the weights as inputs, so that one session
  * serves every layer, dense or compressed. Feeds are views of JavaScript's memory, not copies. Throws InputError for a
  * device that the package does not have on this system.
  */
