@@ -52,10 +52,15 @@ export function createProfiler(watch: Stopwatch): Profiler {
       };
       return {
         ...checkpoint,
-        async read(name) {
-          const values = await checkpoint.read(name);
+        async read(name, room) {
+          const values = await checkpoint.read(name, room);
           add(0, bytesOf(name));
           return values;
+        },
+        async readBfloat16(name, room) {
+          const bits = await checkpoint.readBfloat16(name, room);
+          if (bits) add(0, bytesOf(name));
+          return bits;
         },
         async readRows(name, rows) {
           const values = await checkpoint.readRows(name, rows);

@@ -33,8 +33,12 @@ export interface Checkpoint {
   readonly files?: ReadonlyMap<string, Uint8Array>;
   /** Size of the files of weights, in bytes. */
   readonly bytes: number;
-  /** The whole tensor, widened to float32. Throws InputError for an unknown name, a dtype other than F32, F16 and BF16, NaN or infinity. */
-  read(name: string): Promise<Float32Array>;
+  /**
+   * The whole tensor, widened to float32; in a new array over the memory of `room`, where it is given and as long. Throws InputError for an unknown name, a dtype other than F32, F16 and BF16, NaN or infinity.
+   */
+  read(name: string, room?: ArrayBufferView): Promise<Float32Array>;
+  /** The bits of a tensor of BF16, read and checked likewise; undefined for one that does not lie there as such. */
+  readBfloat16(name: string, room?: ArrayBufferView): Promise<Uint16Array | undefined>;
   /** Rows of a matrix tensor, widened, one after the other: [rows.length, columns]; in any order, also repeated. */
   readRows(name: string, rows: Int32Array): Promise<Float32Array>;
   /** The size of a shard, in bytes. */

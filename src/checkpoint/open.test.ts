@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import { float32, makeFolder, safetensors } from "../../test/malformed/safetensors.js";
 import { oracle } from "../../test/oracles.js";
 import { AbortError, InputError } from "../errors.js";
+import { widen } from "../tensor/dtype.js";
+import { bytesOf } from "../tensor/matrix.js";
 import { openCheckpoint } from "./open.js";
 
 // Written by the safetensors 0.8 library for Python: f32, f16 and bf16 of one [2, 3] matrix, a float64 buffer, an empty tensor.
@@ -30,6 +32,30 @@ describe("a file of the safetensors library", () => {
     expect([...(await checkpoint.read("bf16"))]).toEqual(BF16);
     expect(await checkpoint.read("empty")).toHaveLength(0);
     expect(checkpoint.tensors.get("bf16")).toMatchObject({ dtype: "BF16", shape: [2, 3], file: "model.safetensors" });
+    await checkpoint.close();
+  });
+
+  it("gives the bits of bfloat16, and of nothing else", async () => {
+    const checkpoint = await open();
+    const bits = await checkpoint.readBfloat16("bf16");
+    expect([...widen(bytesOf(bits!), "BF16")]).toEqual(BF16);
+    expect(await checkpoint.readBfloat16("f16")).toBeUndefined();
+    expect(await checkpoint.readBfloat16("f32")).toBeUndefined();
+    await checkpoint.close();
+  });
+
+  it("reads into memory of the right size as a new array", async () => {
+    const checkpoint = await open();
+    const first = await checkpoint.read("f32");
+    const second = await checkpoint.read("bf16", first);
+    expect(second.buffer).toBe(first.buffer);
+    expect(second).not.toBe(first);
+    expect([...second]).toEqual(BF16);
+    const bits = await checkpoint.readBfloat16("bf16");
+    expect((await checkpoint.readBfloat16("bf16", bits))!.buffer).toBe(bits!.buffer);
+    const other = await checkpoint.read("f16", bits);
+    expect(other.buffer).not.toBe(bits!.buffer);
+    expect([...other]).toEqual(F16);
     await checkpoint.close();
   });
 
@@ -105,6 +131,25 @@ describe("a tensor larger than one read", () => {
     expect(await damaged.readRows("w", Int32Array.of(4998))).toHaveLength(columns);
     await damaged.close();
   });
+});
+
+it("says where the bits of bfloat16 are no number", async () => {
+  const values = Uint16Array.from({ length: 3 * 2 ** 20 + 5 }, (_, i) => i % 0x7f80);
+  const at = 3 * 2 ** 20 + 2;
+  for (const [bits, name] of [[0x7fc1, "NaN"] as const, [0xff80, "-Infinity"] as const]) {
+    values[at] = bits;
+    const folder = await makeFolder({
+      "config.json": "{}",
+      "model.safetensors": safetensors({
+        w: { dtype: "BF16", shape: [1, values.length], bytes: new Uint8Array(values.buffer) },
+      }),
+    });
+    const checkpoint = await openCheckpoint(folder);
+    const message = `model.safetensors: tensor "w" is ${name} at [0, ${at}]`;
+    await expect(checkpoint.readBfloat16("w")).rejects.toThrow(message);
+    await expect(checkpoint.read("w")).rejects.toThrow(message);
+    await checkpoint.close();
+  }
 });
 
 const SHARDED = {

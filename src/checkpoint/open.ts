@@ -16,7 +16,7 @@ import {
 import { ggufFileOf } from "./gguf/find.js";
 import { openGguf } from "./gguf/open.js";
 import { isObject, parseJsonObject, quote } from "./json.js";
-import { hashFiles, readRows, readTensor } from "./read.js";
+import { hashFiles, readBits, readRows, readTensor } from "./read.js";
 import { headerLength, PREFIX_BYTES, parseHeader } from "./safetensors.js";
 
 const MAX_CONFIG_BYTES = 10_000_000;
@@ -87,9 +87,13 @@ async function openFolder(directory: string): Promise<Checkpoint> {
       bytes: [...sizes.values()].reduce((sum, size) => sum + size, 0),
       shardBytes: (shard) => sizes.get(shard)!,
       readShard: (shard, into, position) => readExactly(handleOf(shard), into, position, join(directory, shard)),
-      read: async (name) => {
+      read: async (name, room) => {
         const { entry, handle, path } = locate(name);
-        return readTensor(handle, entry, path);
+        return readTensor(handle, entry, path, room);
+      },
+      readBfloat16: async (name, room) => {
+        const { entry, handle, path } = locate(name);
+        return readBits(handle, entry, path, room);
       },
       readRows: async (name, rows) => {
         const { entry, handle, path } = locate(name);

@@ -2,7 +2,16 @@ import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, RunError, throwIfAborted } from "../errors.js";
-import { DTYPE_BYTES, type FloatDType, firstNonFinite, isFloatDType, widenChecked } from "../tensor/dtype.js";
+import {
+  DTYPE_BYTES,
+  type FloatDType,
+  firstNonFinite,
+  firstNonFiniteBfloat16,
+  isFloatDType,
+  widen,
+  widenChecked,
+} from "../tensor/dtype.js";
+import { bytesOf } from "../tensor/matrix.js";
 import type { TensorEntry } from "./checkpoint.js";
 import { readExactly } from "./folder.js";
 import { quote } from "./json.js";
@@ -16,11 +25,19 @@ const MAX_GAP_BYTES = 1 << 14;
 /** The chunk of whoever read last, for who reads next: fresh memory costs the system as much as reading a chunk. */
 let spare: Uint8Array | undefined;
 
-/** The whole tensor as float32. Throws InputError for a dtype that is no float, NaN or infinity. */
-export async function readTensor(handle: FileHandle, entry: TensorEntry, path: string): Promise<Float32Array> {
+/**
+ * The whole tensor as float32, a new array over `room`'s memory where that is as long. Throws InputError for a dtype that is no
+ * float, NaN or infinity.
+ */
+export async function readTensor(
+  handle: FileHandle,
+  entry: TensorEntry,
+  path: string,
+  room?: ArrayBufferView,
+): Promise<Float32Array> {
   const dtype = floatDType(entry, path);
   const size = DTYPE_BYTES[dtype];
-  const values = allocate((entry.end - entry.begin) / size, entry, path);
+  const values = allocate(Float32Array, (entry.end - entry.begin) / size, entry, path, room);
   const buffer = spare ?? new Uint8Array(CHUNK_BYTES);
   spare = undefined; // others may read meanwhile
   for (let position = entry.begin; position < entry.end; position += buffer.length) {
@@ -32,6 +49,24 @@ export async function readTensor(handle: FileHandle, entry: TensorEntry, path: s
   }
   spare = buffer;
   return values;
+}
+
+/** The bits of a whole tensor of BF16 likewise; undefined for one of another dtype. */
+export async function readBits(
+  handle: FileHandle,
+  entry: TensorEntry,
+  path: string,
+  room?: ArrayBufferView,
+): Promise<Uint16Array | undefined> {
+  if (entry.dtype !== "BF16") return undefined;
+  const bits = allocate(Uint16Array, (entry.end - entry.begin) / 2, entry, path, room);
+  const bytes = bytesOf(bits);
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+    const chunk = bytes.subarray(at, at + CHUNK_BYTES);
+    await readExactly(handle, chunk, entry.begin + at, path);
+    checkBits(bits.subarray(at / 2, (at + chunk.length) / 2), at / 2, entry, path);
+  }
+  return bits;
 }
 
 /** Rows of a matrix as float32, [rows.length, columns]; in any order, also repeated. */
@@ -53,7 +88,7 @@ export async function readRows(
         "does the tokenizer belong to this model?",
     );
   }
-  const values = allocate(rows.length * columns, entry, path);
+  const values = allocate(Float32Array, rows.length * columns, entry, path);
   const rowBytes = columns * DTYPE_BYTES[dtype];
   const order = Uint32Array.from(rows.keys()).sort((a, b) => rows[a]! - rows[b]!);
   for (let from = 0; from < order.length; ) {
@@ -114,14 +149,22 @@ function floatDType(entry: TensorEntry, path: string): FloatDType {
   );
 }
 
-export function allocate(length: number, entry: Pick<TensorEntry, "name">, path: string): Float32Array {
+type View = [buffer: ArrayBufferLike, byteOffset: number, length: number];
+
+/** So many numbers; a new array over the memory of `room`, where it is given and as long. */
+export function allocate<T extends Float32Array | Uint16Array>(
+  Numbers: { new (length: number): T; new (...of: View): T; readonly BYTES_PER_ELEMENT: number },
+  length: number,
+  entry: Pick<TensorEntry, "name">,
+  path: string,
+  room?: ArrayBufferView,
+): T {
+  if (room?.byteLength === length * Numbers.BYTES_PER_ELEMENT) return new Numbers(room.buffer, room.byteOffset, length);
   try {
-    return new Float32Array(length);
+    return new Numbers(length);
   } catch (cause) {
-    throw new RunError(
-      `${path}: tensor ${quote(entry.name)} needs ${length * 4} bytes as float32, more than Node can give`,
-      { cause },
-    );
+    const bytes = length * Numbers.BYTES_PER_ELEMENT;
+    throw new RunError(`${path}: tensor ${quote(entry.name)} needs ${bytes} bytes, more than Node can give`, { cause });
   }
 }
 
@@ -134,6 +177,19 @@ export function checkFinite(
 ): void {
   const index = firstNonFinite(values);
   if (index >= 0) throw notFinite(values[index]!, first + index, entry, path);
+}
+
+/** The same for bfloat16, of which these are the bits. */
+export function checkBits(
+  bits: Uint16Array,
+  first: number,
+  entry: Pick<TensorEntry, "name" | "shape">,
+  path: string,
+): void {
+  const index = firstNonFiniteBfloat16(bits);
+  if (index < 0) return;
+  const [value] = widen(bytesOf(bits.subarray(index, index + 1)), "BF16");
+  throw notFinite(value!, first + index, entry, path);
 }
 
 function notFinite(value: number, index: number, entry: Pick<TensorEntry, "name" | "shape">, path: string): InputError {

@@ -44,11 +44,15 @@ export function seenInSegments(segments: readonly Segment[]): Seen[] {
   return seen;
 }
 
+/** A parameter's numbers, row-major: float32, in which every dtype that is read fits, or the bits of bfloat16. */
+export type Weight = Float32Array | Uint16Array;
+
 /**
- * Parameters by name (`self_attn.q_proj.weight`), row-major, always float32: every dtype that is read fits in it. Their
- * numbers never change: an engine may keep what it made of an array for as long as that is there.
+ * Parameters by name (`self_attn.q_proj.weight`); in bfloat16 only those of linears, for an engine that takes it. An array's
+ * numbers never change, and an engine may keep what it made of them for as long as that is there: other numbers in the same memory are
+ * another array.
  */
-export type Weights = ReadonlyMap<string, Float32Array>;
+export type Weights = ReadonlyMap<string, Weight>;
 
 /** What to sum up of the inputs of a program's linears. */
 export type Observable = "squaredNorms" | "gram";
@@ -102,8 +106,12 @@ export interface Engine {
   readonly threads: number;
   /** Name and version for results. */
   readonly version: string;
-  /** Bytes that it keeps of every number of a weight, as long as that is there, beside the float32 that it is given. */
+  /** Bytes that it keeps of every number of a weight, as long as that is there, beside what it is given. */
   readonly packedBytes: number;
+  /** Whether linears' weights may be given to it in bfloat16, and become the same numbers as if they were widened first. */
+  readonly takesBfloat16: boolean;
+  /** Whether it writes to memory that threads share. */
+  readonly takesShared: boolean;
   /** Throws InputError where the engine cannot compute here, if only computing shows that: before any work. */
   check?(): Promise<void>;
   compile(program: Program): Promise<Executable>;
@@ -112,8 +120,13 @@ export interface Engine {
   dispose(): Promise<void>;
 }
 
+/** Bytes of a number of a weight, at most: float32, and what the engine makes of it. */
+export function weightBytes({ packedBytes }: Pick<Engine, "packedBytes">): number {
+  return 4 + packedBytes;
+}
+
 /** Raised whenever the same models compute other digits than before, be it the last. */
-const COMPUTATION_VERSION = "3";
+const COMPUTATION_VERSION = "4";
 
 /** What of an engine decides the digits of its results: for the keys under which they are kept. */
 export function howComputed({ name, precision, device }: Pick<Engine, "name" | "precision" | "device">): string[] {
@@ -124,4 +137,11 @@ export function howComputed({ name, precision, device }: Pick<Engine, "name" | "
 /** Room for a program's output in an engine's precision. */
 export function emptyRows(engine: Pick<Engine, "precision">, length: number): FloatArray {
   return engine.precision === "float64" ? new Float64Array(length) : new Float32Array(length);
+}
+
+/** The same, where other threads can read it in its place, if the engine writes there. */
+export function sharedRows(engine: Pick<Engine, "precision" | "takesShared">, length: number): FloatArray {
+  if (!engine.takesShared) return emptyRows(engine, length);
+  if (engine.precision === "float64") return new Float64Array(new SharedArrayBuffer(8 * length));
+  return new Float32Array(new SharedArrayBuffer(4 * length));
 }

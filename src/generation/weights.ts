@@ -1,4 +1,4 @@
-import type { Weights } from "../engine/engine.js";
+import { type Engine, type Weights, weightBytes } from "../engine/engine.js";
 import type { Layer, Model } from "../model/model.js";
 
 /** A model's weights for a run that needs every layer again and again. */
@@ -13,11 +13,16 @@ export interface WeightStore {
 }
 
 /**
- * Keeps layers in memory if all of them take at most so many bytes. The head stays in any case. Where they are not kept,
- * `tidy` is called before each is read.
+ * Keeps layers in memory if all of them, with what the engine makes of them, take at most so many bytes. The head stays in any
+ * case. Where they are not kept, `tidy` is called before each is read.
  */
-export function createWeightStore(model: Model, bytes: number, tidy: () => void = () => {}): WeightStore {
-  const resident = layerBytes(model) <= bytes;
+export function createWeightStore(
+  model: Model,
+  engine: Engine,
+  bytes: number,
+  tidy: () => void = () => {},
+): WeightStore {
+  const resident = weightBytes(engine) * siteNumbers(model) <= bytes;
   const layers = new Map<Layer, Promise<Weights>>();
   const rows = new Map<number, Float32Array>();
   const { hiddenSize } = model.architecture;
@@ -28,14 +33,14 @@ export function createWeightStore(model: Model, bytes: number, tidy: () => void 
     layer(layer) {
       if (!resident) {
         tidy();
-        return model.layerWeights(layer);
+        return model.layerWeightsFor(engine, layer);
       }
-      const weights = layers.get(layer) ?? model.layerWeights(layer);
+      const weights = layers.get(layer) ?? model.layerWeightsFor(engine, layer);
       layers.set(layer, weights);
       return weights;
     },
     head() {
-      head ??= model.headWeights();
+      head ??= model.headWeightsFor(engine);
       return head;
     },
     async embed(ids) {
@@ -49,7 +54,7 @@ export function createWeightStore(model: Model, bytes: number, tidy: () => void 
   };
 }
 
-/** Bytes of all layers' weights in float32. */
-function layerBytes({ layers }: Model): number {
-  return layers.reduce((sum, { sites }) => sum + sites.reduce((size, site) => size + 4 * site.in * site.out, 0), 0);
+/** Of all layers. */
+function siteNumbers({ layers }: Model): number {
+  return layers.reduce((sum, { sites }) => sum + sites.reduce((size, site) => size + site.in * site.out, 0), 0);
 }

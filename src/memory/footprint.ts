@@ -1,5 +1,5 @@
 import { describe } from "../engine/describe.js";
-import type { Engine } from "../engine/engine.js";
+import { type Engine, weightBytes } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
 import { InputError } from "../errors.js";
 import type { Tokens } from "../model/batches.js";
@@ -22,11 +22,6 @@ const SCORE_COPIES = 3;
 /** Bytes of a number in the engine's precision. */
 function numberBytes({ precision }: Pick<Engine, "precision">): number {
   return precision === "float64" ? 8 : 4;
-}
-
-/** Bytes of a number of a weight: float32, and what the engine makes of it. */
-export function weightBytes({ packedBytes }: Pick<Engine, "packedBytes">): number {
-  return 4 + packedBytes;
 }
 
 /** Bytes of a program's parameters. */

@@ -37,6 +37,18 @@ for (const Type of [Float32Array, Float64Array]) {
   );
 }
 
+it("reads shared memory where it is", async () => {
+  const positions = 64;
+  const [logits, targets] = [logitsOf(positions + 1, Float32Array), targetsOf(positions)];
+  const shared = new Float32Array(new SharedArrayBuffer(logits.byteLength));
+  shared.set(logits);
+  const [expected, found] = [lossFigures(positions), lossFigures(positions)];
+  lossOfPositions(logits.subarray(VOCABULARY), VOCABULARY, targets, expected, 0);
+  crew = createFigureCrew(2);
+  await crew.loss(shared.subarray(VOCABULARY), VOCABULARY, targets, found, 0);
+  expect(found).toEqual(expected);
+});
+
 it("a helper answers as often as it is asked, whatever number of positions", async () => {
   crew = createFigureCrew(2);
   for (const positions of [20, 64, 33]) {

@@ -27,7 +27,7 @@ export interface FigureCrew {
   dispose(): Promise<void>;
 }
 
-/** Logits [positions, vocabulary] of one model or of two; a helper is given them in shared memory. */
+/** Logits [positions, vocabulary] of one model or of two. Those in shared memory are read where they are by all threads. */
 export interface FigureTask {
   readonly logits: readonly FloatArray[];
   readonly vocabulary: number;
@@ -93,15 +93,12 @@ function startHelper(): Helper {
   // A file of dist/, which lies beside src/. What this process was started with, `--input-type` say, may not fit it.
   const worker = new Worker(new URL("../../dist/metrics/figure-helper.js", import.meta.url), { execArgv: [] });
   worker.unref();
-  const rooms: FloatArray[] = [];
   return {
     async ask(task) {
-      const logits = task.logits.map((values, i) => {
-        rooms[i] = roomFor(values, rooms[i]);
-        const room = rooms[i].subarray(0, values.length);
-        room.set(values);
-        return room;
-      });
+      // A message copies all memory behind what it is given, unless that is shared.
+      const logits = task.logits.map((values) =>
+        values.buffer instanceof SharedArrayBuffer ? values : values.slice(),
+      );
       // The process must not end while it waits.
       worker.ref();
       const answered = once(worker, "message");
@@ -112,11 +109,4 @@ function startHelper(): Helper {
     },
     stop: () => worker.terminate(),
   };
-}
-
-/** Shared memory for as many numbers of the same type. */
-function roomFor(values: FloatArray, room: FloatArray | undefined): FloatArray {
-  if (room && room.length >= values.length && room.constructor === values.constructor) return room;
-  const memory = new SharedArrayBuffer(values.byteLength);
-  return values instanceof Float32Array ? new Float32Array(memory) : new Float64Array(memory);
 }

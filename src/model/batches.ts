@@ -4,6 +4,8 @@ import type { Model } from "./model.js";
 
 /** Tokens that go through a block in one run: enough to keep the matrix products busy, few enough to stay in caches. */
 const BATCH_TOKENS = 1024;
+/** Embeddings that are read at once, in float32: the more, the nearer the rows of the matrix lie to one another. */
+const EMBEDDED_BYTES = 2 ** 24;
 
 /** Token ids that go through the blocks in one run: windows of one length, or one window made of segments. */
 export interface Tokens {
@@ -116,11 +118,24 @@ export async function embed(
   engine: Pick<Engine, "precision">,
   groups: readonly Tokens[],
 ): Promise<Batch[]> {
+  const { hiddenSize } = model.architecture;
   const batches: Batch[] = [];
-  for (const tokens of groups) {
-    const hidden = emptyRows(engine, tokens.ids.length * model.architecture.hiddenSize);
-    hidden.set(await model.embed(tokens.ids));
-    batches.push({ ...tokens, hidden });
+  for (let from = 0, to = 0; from < groups.length; from = to) {
+    let count = 0;
+    for (; to < groups.length; to++) {
+      const more = groups[to]!.ids.length;
+      if (count > 0 && 4 * (count + more) * hiddenSize > EMBEDDED_BYTES) break;
+      count += more;
+    }
+    const some = groups.slice(from, to);
+    const rows = await model.embed(Int32Array.from(some.flatMap(({ ids }) => [...ids])));
+    let row = 0;
+    for (const tokens of some) {
+      const hidden = emptyRows(engine, tokens.ids.length * hiddenSize);
+      hidden.set(rows.subarray(row * hiddenSize, (row + tokens.ids.length) * hiddenSize));
+      row += tokens.ids.length;
+      batches.push({ ...tokens, hidden });
+    }
   }
   return batches;
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Checkpoint, TensorEntry } from "../checkpoint/checkpoint.js";
 import { describe } from "../engine/describe.js";
-import type { Weights } from "../engine/engine.js";
+import type { Engine, Weight, Weights } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
 import { InputError } from "../errors.js";
 import { bytesOf } from "../tensor/matrix.js";
@@ -41,14 +41,28 @@ export interface Model {
   /** The token embeddings of ids, [ids.length, hidden]. Throws InputError for an id outside the vocabulary. */
   embed(ids: Int32Array): Promise<Float32Array>;
   layerWeights(layer: Layer): Promise<Map<string, Float32Array>>;
+  /**
+   * The same for an engine: weights in bfloat16 as they are stored, where it takes them so; in the memory of `old`, weights of
+   * another layer that are not used any more.
+   */
+  layerWeightsFor(engine: Taker, layer: Layer, old?: Weights): Promise<Weights>;
   /** A site's weight, [out, in]. */
   siteWeight(site: Site): Promise<Float32Array>;
-  /** The head's weights; those that equal the ones in `alike` are shared with it rather than held twice. */
-  headWeights(alike?: Weights): Promise<Weights>;
+  /** The head's weights, for an engine likewise; those that equal the ones in `alike` are shared with it rather than held twice. */
+  headWeightsFor(engine: Taker, alike?: Weights): Promise<Weights>;
 }
 
-/** Of each parameter, by its name: where it lies, and its shape. */
-type Parameters = ReadonlyMap<string, { readonly stored: StoredTensor; readonly shape: readonly number[] }>;
+type Taker = Pick<Engine, "takesBfloat16">;
+
+/** Where a parameter lies, its shape, and whether it is a linear's weight. */
+interface Parameter {
+  readonly stored: StoredTensor;
+  readonly shape: readonly number[];
+  readonly isWeight: boolean;
+}
+
+/** By their names. */
+type Parameters = ReadonlyMap<string, Parameter>;
 
 /**
  * Finds the family of a checkpoint and checks that every tensor it needs is there in the right shape.
@@ -100,9 +114,10 @@ export function openModel(checkpoint: Checkpoint): Model {
     layers,
     embed: (ids) => checkpoint.readRows(tensor(embedding), ids),
     layerWeights: (layer) => readAll(checkpoint, parameters[layer.index]!),
+    layerWeightsFor: (engine, layer, old) => readAllFor(engine, checkpoint, parameters[layer.index]!, old),
     siteWeight: async ({ stored, out, in: columns }) =>
       takePart(stored, await checkpoint.read(stored.tensor), [out, columns]),
-    headWeights: (alike) => readAll(checkpoint, head, alike),
+    headWeightsFor: async (engine, alike) => shared(await readAllFor(engine, checkpoint, head), alike),
   };
 }
 
@@ -150,10 +165,12 @@ function findParameters(
   program: Program,
   storedAs: (name: string) => StoredTensor,
 ): Parameters {
-  const parameters = new Map<string, { stored: StoredTensor; shape: readonly number[] }>();
-  for (const [name, shape] of describe(program).parameters) {
+  const parameters = new Map<string, Parameter>();
+  const described = describe(program);
+  const weights = new Set(described.linears.map(({ name }) => `${name}.weight`));
+  for (const [name, shape] of described.parameters) {
     const stored = storedAs(name);
-    parameters.set(name, { stored, shape });
+    parameters.set(name, { stored, shape, isWeight: weights.has(name) });
     expectTensor(checkpoint, stored.tensor, storedShape(stored, shape));
   }
   return parameters;
@@ -175,38 +192,49 @@ function fileOf({ path, directory }: Checkpoint, { file }: TensorEntry): string 
   return path === directory ? join(directory, file) : path;
 }
 
+async function readAllFor(
+  { takesBfloat16 }: Taker,
+  checkpoint: Checkpoint,
+  parameters: Parameters,
+  old?: Weights,
+): Promise<Map<string, Weight>> {
+  const weights = new Map<string, Weight>();
+  const others = new Map(parameters);
+  for (const [name, { stored, isWeight }] of takesBfloat16 ? parameters : []) {
+    if (!isWeight || stored.part || stored.transposed) continue;
+    const weight = await checkpoint.readBfloat16(stored.tensor, old?.get(name));
+    if (!weight) continue;
+    weights.set(name, weight);
+    others.delete(name);
+  }
+  for (const [name, weight] of await readAll(checkpoint, others, old)) weights.set(name, weight);
+  return weights;
+}
+
 async function readAll(
   checkpoint: Checkpoint,
   parameters: Parameters,
-  alike?: Weights,
+  old?: Weights,
 ): Promise<Map<string, Float32Array>> {
   const weights = new Map<string, Float32Array>();
   const fused = new Map<string, Float32Array>(); // each is read once
   for (const [name, { stored, shape }] of parameters) {
-    const known = alike?.get(name);
-    if (known && (await holds(checkpoint, stored.tensor, known))) {
-      weights.set(name, known);
-      continue;
-    }
-    const values = fused.get(stored.tensor) ?? (await checkpoint.read(stored.tensor));
+    const values =
+      fused.get(stored.tensor) ?? (await checkpoint.read(stored.tensor, stored.part ? undefined : old?.get(name)));
     if (stored.part) fused.set(stored.tensor, values);
     weights.set(name, takePart(stored, values, shape));
   }
   return weights;
 }
 
-/** Rows that are compared at once. */
-const COMPARED_ROWS = 1024;
-
-/** Whether a matrix of the checkpoint has these very values; read a few rows at a time, so that it never lies there twice. */
-async function holds(checkpoint: Checkpoint, tensor: string, values: Float32Array): Promise<boolean> {
-  const [rows = 0, columns = 0] = checkpoint.tensors.get(tensor)!.shape;
-  if (rows * columns !== values.length) return false;
-  for (let row = 0; row < rows; row += COMPARED_ROWS) {
-    const some = Int32Array.from({ length: Math.min(COMPARED_ROWS, rows - row) }, (_, i) => row + i);
-    const part = await checkpoint.readRows(tensor, some);
-    const known = values.subarray(row * columns, row * columns + part.length);
-    if (Buffer.compare(bytesOf(part), bytesOf(known)) !== 0) return false;
-  }
-  return true;
+/** The weights, with the arrays of `alike` in place of those that are equal to them. */
+function shared(weights: Weights, alike: Weights = new Map()): Weights {
+  return new Map(
+    Array.from(weights, ([name, weight]) => {
+      const other = alike.get(name);
+      const isAlike =
+        other?.constructor === weight.constructor && Buffer.compare(bytesOf(other), bytesOf(weight)) === 0;
+      return [name, isAlike ? other : weight];
+    }),
+  );
 }

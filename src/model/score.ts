@@ -1,4 +1,4 @@
-import { type Engine, emptyRows, type Rows, type Weights } from "../engine/engine.js";
+import { type Engine, emptyRows, type Rows, sharedRows, type Weights } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import { createStopwatch, type Stopwatch } from "../progress.js";
 import type { FloatArray } from "../tensor/matrix.js";
@@ -35,6 +35,8 @@ const HIDDEN_BYTES = 2 ** 28;
 const LOGITS = 2 ** 23;
 /** And of all streams together, where those are many. */
 const ALL_LOGITS = 2 ** 26;
+/** Positions that go through a head at once are a multiple of this, where they are as many: for other numbers products may take twice as long. */
+const POSITIONS = 64;
 
 /** Tokens of windows that have others before them: all but the first of each. */
 export function scoredPositions(windows: readonly Int32Array[]): number {
@@ -188,8 +190,10 @@ async function runBlocks(
   const known = new Map(tokens.map((one) => [one, states?.of(one)]));
   const unknown = tokens.filter((one) => !known.get(one));
   const batches = await watch.time("embed", () => embed(model, engine, unknown));
+  let weights: Weights | undefined;
   const runLayer = async (layer: Layer) => {
-    const weights = await watch.time("read", () => model.layerWeights(layer));
+    const read = await watch.time("read", () => model.layerWeightsFor(engine, layer, weights));
+    weights = read;
     const executable = await engine.compile(layer.program);
     const onBatch = (batch: Batch) => {
       throwIfAborted(signal);
@@ -197,7 +201,7 @@ async function runBlocks(
       limits?.collectGarbage();
       onStep(batch.windows);
     };
-    await watch.time("blocks", () => propagate(executable, batches, weights, onBatch));
+    await watch.time("blocks", () => propagate(executable, batches, read, onBatch));
   };
   for (const layer of model.layers) {
     await runLayer(layer);
@@ -233,18 +237,19 @@ async function scoreBatches(
   const { limits, watch = createStopwatch(), signal, onStep = () => {} } = options;
   const batches = await run(tokens);
   const heads = await watch.time("read", () => loadHeads(streams, engine));
-  const logitsAtOnce = Math.min(LOGITS, ALL_LOGITS / streams.length);
-  const size = Math.ceil(logitsAtOnce / streams[0]!.model.architecture.vocabularySize);
+  const size = Math.min(positionsAtOnce(streams), rows.length);
   const windows = tokens.reduce((sum, batch) => sum + batch.windows, 0);
   const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / rows.length;
-  const logits: FloatArray[] = [];
+  const rooms = streams.map(({ model }) => sharedRows(engine, size * model.architecture.vocabularySize));
   for (let from = 0, to = 0; from < rows.length; from = to) {
     // Never of two batches: what goes through a head together decides the last digits too.
     for (to = from + 1; to < rows.length && to < from + size && rows[to]!.batch === rows[from]!.batch; ) to++;
     const some = rows.slice(from, to);
+    const logits: FloatArray[] = [];
     for (const [s, head] of heads.entries()) {
       throwIfAborted(signal);
-      logits[s] = await watch.time("head", () => head(batches[s]!, some, logits[s]));
+      const room = rooms[s]!.subarray(0, some.length * streams[s]!.model.architecture.vocabularySize);
+      logits.push(await watch.time("head", () => head(batches[s]!, some, room)));
     }
     const targets = Int32Array.from(some, ({ target }) => target);
     await watch.time("figures", async () => score(logits, targets, begin + from));
@@ -253,14 +258,20 @@ async function scoreBatches(
   }
 }
 
-type Head = (batches: readonly Batch[], rows: readonly Row[], room: FloatArray | undefined) => Promise<FloatArray>;
+/** Positions whose logits are computed at once. */
+function positionsAtOnce(streams: readonly Stream[]): number {
+  const most = Math.min(LOGITS, ALL_LOGITS / streams.length) / streams[0]!.model.architecture.vocabularySize;
+  return most < POSITIONS ? Math.ceil(most) : most - (most % POSITIONS);
+}
+
+type Head = (batches: readonly Batch[], rows: readonly Row[], room: FloatArray) => Promise<FloatArray>;
 
 /** Each stream's head; what is equal in several models is held once. */
 async function loadHeads(streams: readonly Stream[], engine: Engine): Promise<Head[]> {
   const loaded = new Map<Model, Weights>();
   const heads: Head[] = [];
   for (const { model } of streams) {
-    const weights = loaded.get(model) ?? (await model.headWeights([...loaded.values()].at(-1)));
+    const weights = loaded.get(model) ?? (await model.headWeightsFor(engine, [...loaded.values()].at(-1)));
     loaded.set(model, weights);
     const executable = await engine.compile(model.architecture.head);
     const { hiddenSize } = model.architecture;

@@ -4,7 +4,6 @@ import type { Sampling } from "../generation/sampling.js";
 import { createWeightStore } from "../generation/weights.js";
 import { availableMemory } from "../memory/available.js";
 import type { EvaluationLimits } from "../memory/evaluation.js";
-import { weightBytes } from "../memory/footprint.js";
 import { countSteps, type OnProgress } from "../progress.js";
 import type { Journal } from "../results/journal.js";
 import type { TaskItems } from "../tasks/items.js";
@@ -84,9 +83,8 @@ export async function runTasks(
   const prompts = generating.map((one) => promptsOf(one, options));
   const generateAll = async (side: Contestant, name: string): Promise<Awaited<ReturnType<typeof answers>>[]> => {
     const onAnswers = countSteps(run.onProgress, `generate (${name})`, prompts.flat().length);
-    // Gone before the other model's are read; what the engine makes of them counts too.
-    const ofWeights = (memory / 2) * (4 / weightBytes(run.engine));
-    const weights = createWeightStore(side.model, ofWeights, run.limits?.collectGarbage);
+    // Gone before the other model's are read.
+    const weights = createWeightStore(side.model, run.engine, memory / 2, run.limits?.collectGarbage);
     const results = [];
     for (const some of prompts) {
       results.push(await answers(side, weights, run.engine, some, run.journal, { ...howToAnswer, onAnswers }));

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { firstNonFinite, narrow, rounded, widen, widenChecked } from "./dtype.js";
+import { firstNonFinite, firstNonFiniteBfloat16, narrow, rounded, widen, widenChecked } from "./dtype.js";
 
 const ALL = new Uint8Array(Uint16Array.from({ length: 65536 }, (_, i) => i).buffer);
 
@@ -135,4 +135,23 @@ it.each([
   // and it is the rounding that makes it infinite
   expect(Math.abs(widen(narrow(Float32Array.of(tooLarge), dtype), dtype)[0]!)).toBe(Number.POSITIVE_INFINITY);
   expect(Math.abs(widen(narrow(Float32Array.of(largest), dtype), dtype)[0]!)).toBeLessThan(Number.POSITIVE_INFINITY);
+});
+
+it("finds the first bfloat16 number that is none, wherever it lies", () => {
+  const patterns = new Uint16Array(ALL.buffer);
+  const areFinite = [...widen(ALL, "BF16")].map(Number.isFinite);
+  const finite = patterns.filter((_, i) => areFinite[i]);
+  expect(firstNonFiniteBfloat16(finite)).toBe(-1);
+  expect(firstNonFiniteBfloat16(patterns)).toBe(areFinite.indexOf(false));
+  for (const pattern of patterns) {
+    if (areFinite[pattern]) continue;
+    const place = pattern % 7;
+    const some = Uint16Array.of(0xff7f, 0x7f7f, 0x8000, 1, 0xffff, 0x7f80, 0, 0x7f7f).fill(0x7f7f, 4, 6);
+    some[place] = pattern;
+    // At an odd address too, and with one number left over.
+    for (const from of [0, 1]) {
+      const expected = place < from ? -1 : place - from;
+      expect(firstNonFiniteBfloat16(some.subarray(from, 7))).toBe(expected);
+    }
+  }
 });

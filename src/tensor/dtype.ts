@@ -40,6 +40,17 @@ export function firstNonFinite(values: Float32Array, dtype: FloatDType = "F32"):
   return carried >= 0 ? -1 : bits.findIndex((one) => (one & 0x7fffffff) >= OVERFLOW[dtype]);
 }
 
+/** Index of the first bfloat16 number, given as its bits, that is NaN or infinite; -1 if there is none. */
+export function firstNonFiniteBfloat16(halves: Uint16Array): number {
+  const isEven = halves.byteOffset % 4 === 0;
+  const pairs = isEven ? new Int32Array(halves.buffer, halves.byteOffset, halves.length >> 1) : [];
+  let carried = 0;
+  // The exponent's bits, all set, carry into the sign's place: of two numbers at a time.
+  for (let i = 0; i < pairs.length; i++) carried |= (pairs[i]! & 0x7fff7fff) + 0x00800080;
+  for (let i = 2 * pairs.length; i < halves.length; i++) carried |= (halves[i]! & 0x7fff) + 0x80;
+  return (carried & 0x80008000) === 0 ? -1 : halves.findIndex((one) => (one & 0x7fff) >= 0x7f80);
+}
+
 /**
  * The little-endian elements in `bytes` as float32: exact, NaN payloads included.
  * Writes to `into` (one place per element) when it is given, and returns it.

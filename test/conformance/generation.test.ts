@@ -19,7 +19,7 @@ async function continued(
 ): Promise<Generated[]> {
   const results: Generated[] = [];
   await generate(
-    createWeightStore(model, weightBytes),
+    createWeightStore(model, engine, weightBytes),
     engine,
     prompts,
     { ...OPTIONS, ...options },

@@ -88,7 +88,7 @@ for (const { key, folder, variable } of models) {
         const cases = readCases<GenerationCase>("generation.jsonl");
         const results: Generated[] = [];
         await generate(
-          createWeightStore(model, 2 ** 31),
+          createWeightStore(model, engine, 2 ** 31),
           engine,
           cases.map(({ prompt_ids, max_new_tokens }) => ({ ids: prompt_ids, maxNewTokens: max_new_tokens })),
           {

@@ -49,7 +49,10 @@ describe("a folder that compressed-tensors wrote", () => {
       expect(sparse.tensors.get(name)).toMatchObject({ dtype, shape });
     }
     expect(sparse.tensors.size).toBe(dense.tensors.size);
-    for (const name of [...names, "norm.weight"]) expect(await sparse.read(name)).toEqual(await dense.read(name));
+    for (const name of [...names, "norm.weight"]) {
+      expect(await sparse.read(name)).toEqual(await dense.read(name));
+      expect(await sparse.readBfloat16(name)).toEqual(await dense.readBfloat16(name));
+    }
     const rows = Int32Array.of(4, 0, 4);
     expect(await sparse.readRows("a.weight", rows)).toEqual(await dense.readRows("a.weight", rows));
     expect(sparse.bytes).toBe((await readFile(join(fixtures, "sparse/model.safetensors"))).length);

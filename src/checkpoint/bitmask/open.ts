@@ -4,7 +4,7 @@ import { DTYPE_BYTES, type FloatDType, isFloatDType, widen } from "../../tensor/
 import type { Checkpoint, TensorEntry } from "../checkpoint.js";
 import { planShard } from "../gguf/shard.js";
 import { quote } from "../json.js";
-import { allocate, checkFinite } from "../read.js";
+import { allocate, checkBits, checkFinite } from "../read.js";
 import { unpack } from "./codec.js";
 import { PARTS, type Part, STORED_AS, withoutBitmask } from "./config.js";
 
@@ -53,15 +53,15 @@ export async function denseView(stored: Checkpoint): Promise<Checkpoint> {
     if (typeof result === "string") throw wrong(stored, parts.compressed.file, name, result);
     return result;
   };
-  const read = async (name: string): Promise<Float32Array> => {
+  const read: Checkpoint["read"] = async (name, room) => {
     const found = packed.get(name);
-    if (!found) return stored.read(name);
+    if (!found) return stored.read(name, room);
     const path = join(stored.directory, found.parts.compressed.file);
     const bytes = await unpacked(name);
     const values = widen(
       bytes,
       found.dtype,
-      allocate(bytes.length / DTYPE_BYTES[found.dtype], { ...found, name }, path),
+      allocate(Float32Array, bytes.length / DTYPE_BYTES[found.dtype], { ...found, name }, path),
     );
     checkFinite(values, 0, { ...found, name }, path);
     return values;
@@ -88,6 +88,15 @@ export async function denseView(stored: Checkpoint): Promise<Checkpoint> {
       [INDEX_FILE, encoded({ metadata: { total_size: size }, weight_map: weightMap })],
     ]),
     read,
+    readBfloat16: async (name, room) => {
+      const found = packed.get(name);
+      if (!found) return stored.readBfloat16(name, room);
+      if (found.dtype !== "BF16") return undefined;
+      const { buffer, byteOffset, length } = await unpacked(name);
+      const bits = new Uint16Array(buffer, byteOffset, length / 2);
+      checkBits(bits, 0, { ...found, name }, join(stored.directory, found.parts.compressed.file));
+      return bits;
+    },
     readRows: async (name, rows) => {
       const found = packed.get(name);
       if (!found) return stored.readRows(name, rows);

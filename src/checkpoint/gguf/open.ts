@@ -47,6 +47,7 @@ export async function openGguf(path: string): Promise<Checkpoint> {
       shards: [SHARD],
       bytes: (await handle.stat()).size,
       read,
+      readBfloat16: async () => undefined,
       readRows,
       shardBytes: () => shard.bytes,
       readShard: (_name, into, position) => shard.read(into, position),

@@ -18,7 +18,7 @@ function rowsOf({ tensor }: View): { columns: number; rowBytes: number } {
 export async function readView(handle: FileHandle, view: View, path: string): Promise<Float32Array> {
   const { columns, rowBytes } = rowsOf(view);
   const length = view.shape.reduce((product, size) => product * size, 1);
-  const values = allocate(length, view, path);
+  const values = allocate(Float32Array, length, view, path);
   const rows = length / columns;
   const begin = view.tensor.begin + view.firstRow * rowBytes;
   const step = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
@@ -84,7 +84,7 @@ export async function readViewRows(
   }
   const { columns, rowBytes } = rowsOf(view);
   const stored = rows.map((row) => view.firstRow + (view.order?.[row] ?? row));
-  const values = allocate(rows.length * columns, view, path);
+  const values = allocate(Float32Array, rows.length * columns, view, path);
   const order = Uint32Array.from(stored.keys()).sort((a, b) => stored[a]! - stored[b]!);
   for (let from = 0; from < order.length; ) {
     const first = stored[order[from]!]!;

@@ -51,8 +51,8 @@ export function describeGram(library: Library, precision: ElementType, size: Gra
     description,
     places,
     copies: [
-      { plain: library.describe([1, rows, m], "float32", [rows * stride, stride, 1]), wanted: picture },
-      { plain: library.describe([n, rows, 1], "float32", [1, stride, 1]), wanted },
+      { plain: (of) => library.describe([1, rows, m], of, [rows * stride, stride, 1]), wanted: picture },
+      { plain: (of) => library.describe([n, rows, 1], of, [1, stride, 1]), wanted },
     ],
   };
 }

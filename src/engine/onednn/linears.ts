@@ -13,9 +13,9 @@ export interface LinearSize {
   readonly after: After<ElementType> | undefined;
 }
 
-/** The order that a matrix lies in, and the one that it is to be copied to before it is used. */
+/** The order that a matrix lies in, as numbers of either type, and the one that it is to be copied to before it is used. */
 export interface Packing {
-  readonly plain: Description;
+  plain(type: ElementType): Description;
   readonly wanted: Description;
 }
 
@@ -49,7 +49,7 @@ function asProduct(library: Library, precision: ElementType, size: LinearSize): 
   const bias = isBiased ? matrix([1, outputs], "float32") : undefined;
   const after = mapOthers(size.after, (of) => matrix([rows, outputs], of));
   const description = library.product({ a, b, c, ...(bias && { bias }), ...(after && { after }) });
-  const plain = library.describe([inputs, outputs], "float32", [1, inputs]);
+  const plain = (of: ElementType) => library.describe([inputs, outputs], of, [1, inputs]);
   return described(library, description, plain, a, c, bias, after);
 }
 
@@ -75,14 +75,14 @@ export function asConvolution(library: Library, size: Omit<LinearSize, "type">):
     library.destroy("primitive_desc", description);
     return undefined;
   }
-  const plain = library.describe([outputs, inputs, 1], "float32", [inputs, 1, 1]);
+  const plain = (of: ElementType) => library.describe([outputs, inputs, 1], of, [inputs, 1, 1]);
   return described(library, description, plain, a, c, bias, after);
 }
 
 function described(
   library: Library,
   description: Handle,
-  plain: Description,
+  plain: Packing["plain"],
   a: Description,
   c: Description,
   bias: Description | undefined,

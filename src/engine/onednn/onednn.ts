@@ -35,6 +35,8 @@ export function createOneDnnEngine(
     device: "cpu",
     threads,
     packedBytes: precision === "bfloat16" ? 2 : 4,
+    takesBfloat16: precision === "bfloat16",
+    takesShared: true,
     version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,
     open: async (graph) => {
       const session = await openStages(graph, products, arena, (part) => openSession(part, { threads, frugal }));

@@ -3,9 +3,10 @@ import { afterAll, describe, expect, it } from "vitest";
 import { engineCases } from "../../../test/support/engines.js";
 import { InputError } from "../../errors.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
+import { narrow, widen } from "../../tensor/dtype.js";
 import { tilesOf } from "../onnxruntime/gram.js";
 import type { After } from "./after.js";
-import { openLibrary } from "./library.js";
+import { type ElementType, openLibrary } from "./library.js";
 import { createProducts, type Numbers } from "./products.js";
 
 const { title, isSkipped } = engineCases.find(
@@ -69,6 +70,40 @@ describe.skipIf(!library)(`linears in float32 are sums of products: ${title}`, (
     }
     expect(worst).toBeLessThan(tolerance(inputs + 2));
   });
+});
+
+describe.each(engineCases.filter(({ engine }) => engine === "onednn"))("weights that are packed: $title", (of) => {
+  const products = of.isSkipped ? undefined : createProducts(openLibrary(), of.precision as ElementType, 2);
+  afterAll(() => products?.dispose());
+  const [rows, inputs, outputs] = [130, 72, 200];
+  const x = numbers(rows * inputs);
+  const operand = () => {
+    const data = of.precision === "bfloat16" ? new Uint16Array(narrow(x, "BF16").buffer) : x;
+    return { data, rows, columns: inputs };
+  };
+  const multiplied = (weight: Numbers) => {
+    const y = new Float32Array(rows * outputs);
+    products!.linear(operand(), weight, undefined, y);
+    return y;
+  };
+
+  it.skipIf(of.isSkipped)("are those of the array, not of what lay in its memory before", () => {
+    const [first, second] = [numbers(inputs * outputs), numbers(inputs * outputs)];
+    const [ofFirst, ofSecond] = [multiplied(first.slice()), multiplied(second.slice())];
+    expect(ofFirst).not.toEqual(ofSecond);
+    const memory = first.slice();
+    expect(multiplied(memory)).toEqual(ofFirst);
+    memory.set(second);
+    expect(multiplied(new Float32Array(memory.buffer))).toEqual(ofSecond);
+  });
+
+  it.skipIf(of.isSkipped || of.precision !== "bfloat16")(
+    "may be bfloat16, and are the same as if they were widened",
+    () => {
+      const bytes = narrow(numbers(inputs * outputs), "BF16");
+      expect(multiplied(new Uint16Array(bytes.buffer))).toEqual(multiplied(widen(bytes, "BF16")));
+    },
+  );
 });
 
 // Of these sizes oneDNN's product in AVX2 uses the stack pointer as one more register.

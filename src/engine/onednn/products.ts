@@ -20,8 +20,11 @@ export interface Products {
   readonly precision: ElementType;
   /** Rounds to bfloat16. [rows, columns] */
   round(x: Float32Array, y: Half, rows: number, columns: number): void;
-  /** y = x · wᵀ (+ bias), and `after`. x [rows, in], w [out, in], y [rows, out] and what it is multiplied by. */
-  linear(x: Operand, weight: Float32Array, bias: Float32Array | undefined, y: Numbers, after?: After<Numbers>): void;
+  /**
+   * y = x · wᵀ (+ bias), and `after`. x [rows, in], w [out, in] in float32 or the precision, y [rows, out] and what it is multiplied
+   * by.
+   */
+  linear(x: Operand, weight: Numbers, bias: Float32Array | undefined, y: Numbers, after?: After<Numbers>): void;
   /** Adds xᵀ · x, tile by tile. */
   addGram(x: Operand, tiles: readonly GramTile[]): void;
   /**
@@ -95,7 +98,8 @@ type Gram = Prepared & Pick<DescribedGram, "copies"> & Pick<GramSize, "m" | "n">
 
 interface Layout extends Packing {
   readonly bytes: number;
-  readonly packed: WeakMap<Float32Array, Uint8Array>;
+  /** By the memory that weights lie in: what is packed of the next ones in it takes the place of what was. */
+  readonly packed: WeakMap<ArrayBufferLike, { readonly of: Numbers; readonly bytes: Uint8Array }>;
 }
 
 /** How many are kept ready, of those used last. Experts, and prompts of all lengths, come in very many sizes. */
@@ -155,9 +159,10 @@ export function createProducts(library: Library, precision: ElementType, threads
       return ready(count, library.reorder(source, target), places);
     });
 
-  const pack = (key: string, size: number, { plain, wanted }: Packing, from: Memory, to: Memory) => {
-    const [source, target] = [() => plain, () => wanted];
-    run(copy(key, size, source, target), from, to);
+  const pack = (key: string, size: number, { plain, wanted }: Packing, from: Numbers, to: Memory) => {
+    const type = typeOf(from);
+    const [source, target] = [() => plain(type), () => wanted];
+    run(copy(`${key} ${type}`, size, source, target), from, to);
   };
 
   const prepareLinear = (size: LinearSize): Linear => {
@@ -178,15 +183,14 @@ export function createProducts(library: Library, precision: ElementType, threads
   };
 
   /** A weight's numbers never change, so that it is packed once. */
-  const packed = (weight: Float32Array, layout: Layout, inputs: number, outputs: number): Uint8Array => {
-    let found = layout.packed.get(weight);
-    if (!found) {
-      const index = layouts.get(`${inputs} ${outputs}`)!.indexOf(layout);
-      found = library.aligned(layout.bytes);
-      pack(`${inputs} ${outputs} ${index}`, weight.length, layout, weight, found);
-      layout.packed.set(weight, found);
-    }
-    return found;
+  const packed = (weight: Numbers, layout: Layout, inputs: number, outputs: number): Uint8Array => {
+    const found = layout.packed.get(weight.buffer);
+    if (found?.of === weight) return found.bytes;
+    const index = layouts.get(`${inputs} ${outputs}`)!.indexOf(layout);
+    const bytes = found?.bytes ?? library.aligned(layout.bytes);
+    pack(`${inputs} ${outputs} ${index}`, weight.length, layout, weight, bytes);
+    layout.packed.set(weight.buffer, { of: weight, bytes });
+    return bytes;
   };
 
   const prepareGram = (size: GramSize): Gram =>

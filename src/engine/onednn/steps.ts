@@ -2,7 +2,7 @@ import { Tensor } from "onnxruntime-node";
 import type { Whole } from "../onnxruntime/whole.js";
 import { mapOthers } from "./after.js";
 import type { Arena } from "./arena.js";
-import type { Products } from "./products.js";
+import type { Numbers, Products } from "./products.js";
 import type { Step } from "./stages.js";
 import { firstHidden, type Values } from "./values.js";
 
@@ -33,7 +33,7 @@ export function computeStep(step: Step, values: Values, products: Products, aren
       values.operand(step.x);
       const y = values.makeProduct(step.y, rows, weight.dims[0]!);
       const after = mapOthers(step.after, (name) => values.floats(name));
-      products.linear(values.operand(step.x), weight.data as Float32Array, bias, y, after);
+      products.linear(values.operand(step.x), weight.data as Numbers, bias, y, after);
       return;
     }
     case "gram": {

@@ -1,4 +1,6 @@
 import { Tensor } from "onnxruntime-node";
+import { widen } from "../../tensor/dtype.js";
+import { bytesOf } from "../../tensor/matrix.js";
 import type { Feeds } from "../onnxruntime/session.js";
 import type { Arena, Place } from "./arena.js";
 import type { Plan } from "./plan.js";
@@ -72,7 +74,7 @@ export class Values {
   /** As onnxruntime reads it. */
   tensor(name: string): Tensor {
     const feed = this.#feeds[name];
-    if (feed) return feed;
+    if (feed) return feed.type === "uint16" ? widened(feed) : feed;
     const value = this.#value(name);
     return value.tensor ?? new Tensor("float32", this.floats(name), [value.rows, value.columns]);
   }
@@ -203,6 +205,18 @@ export class Values {
     }
     return value;
   }
+}
+
+const inFloat32 = new WeakMap<object, Tensor>();
+
+/** A weight in bfloat16, for a product that is computed in float32 whatever the precision. */
+function widened({ data, dims }: Tensor): Tensor {
+  let found = inFloat32.get(data);
+  if (!found) {
+    found = new Tensor("float32", widen(bytesOf(data as Uint16Array), "BF16"), dims);
+    inFloat32.set(data, found);
+  }
+  return found;
 }
 
 function tablesOfMask(mask: Float32Array, keys: number): [Float32Array, Int32Array] {

@@ -1,6 +1,6 @@
 import { Tensor } from "onnxruntime-node";
 import { cachedAttention, type Place } from "../cache.js";
-import { type Rows, type Segment, seenInSegments, type Weights } from "../engine.js";
+import { type Rows, type Segment, seenInSegments, type Weight, type Weights } from "../engine.js";
 import { type Program, type Rotation, ropeAngle } from "../operations.js";
 import { attentionTables } from "./attention.js";
 import { cacheTables } from "./cached-attention.js";
@@ -39,15 +39,18 @@ export function createFeeder(program: Program): Feeder {
         feeds[name] = new Tensor("float32", x.data as Float32Array, [x.windows, x.tokens, program.columns.in]);
       } else {
         const weight = weights.get(name);
-        const feed = weight
-          ? new Tensor("float32", weight, shape as readonly number[])
-          : (tables[name] ?? others?.[name]);
+        const feed = weight ? asTensor(weight, shape as readonly number[]) : (tables[name] ?? others?.[name]);
         if (!feed) throw new Error(`no parameter ${name} was given`);
         feeds[name] = feed;
       }
     }
     return feeds;
   };
+}
+
+/** Bits of bfloat16 go as whole numbers: an engine that takes them knows what they are. */
+function asTensor(weight: Weight, shape: readonly number[]): Tensor {
+  return weight instanceof Float32Array ? new Tensor("float32", weight, shape) : new Tensor("uint16", weight, shape);
 }
 
 function makeTables(

@@ -24,7 +24,8 @@ export function createOnnxRuntimeEngine(options: { threads?: number; frugal?: bo
   const { device = "cpu", threads = availableParallelism() } = options;
   checkDevice(device);
   const version = versionOn(device);
-  const of = { name: "onnxruntime", precision: "float32", device, threads, version, packedBytes: 0 } as const;
+  const takes = { takesBfloat16: false, takesShared: false } as const;
+  const of = { name: "onnxruntime", precision: "float32", device, threads, version, packedBytes: 0, ...takes } as const;
   const open: Open = (graph) => openSession(graph, { ...options, threads });
   if (device === "cpu") return createGraphEngine({ ...of, open });
   const reason = (error: unknown) => (error instanceof Error ? error.message : String(error)).split("\n")[0];
@@ -51,25 +52,20 @@ export function createOnnxRuntimeEngine(options: { threads?: number; frugal?: bo
 }
 
 /** An engine that computes ONNX graphs, however `open` does it. */
-export function createGraphEngine(
-  of: Pick<Engine, "name" | "precision" | "device" | "threads" | "version" | "packedBytes"> & { open: Open },
-): Engine {
-  const { name, precision, device, threads, version, packedBytes } = of;
+export function createGraphEngine({
+  open: openGraph,
+  ...of
+}: Omit<Engine, "check" | "compile" | "multiply" | "dispose"> & { readonly open: Open }): Engine {
   const executables = new Map<string, Promise<Executable>>();
   const sessions: Session[] = [];
   const open: Open = async (graph) => {
-    const session = await of.open(graph);
+    const session = await openGraph(graph);
     sessions.push(session);
     return session;
   };
   let products: Promise<Session> | undefined;
   return {
-    name,
-    precision,
-    device,
-    threads,
-    version,
-    packedBytes,
+    ...of,
     compile(program) {
       let executable = executables.get(program.key);
       if (!executable) {

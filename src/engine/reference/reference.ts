@@ -19,6 +19,8 @@ export function createReferenceEngine(): Engine {
     threads: 1,
     version: "float64 TypeScript",
     packedBytes: 0,
+    takesBfloat16: false,
+    takesShared: false,
     compile: async (program) => compile(program),
     multiply: async (a, b) => multiply(a, b),
     dispose: async () => {},
@@ -78,7 +80,7 @@ function addTo(sum: Float64Array, { data, columns }: Value, what: Observable): v
 function builder(x: Rows, weights: Weights, place?: Place): Builder<Value> {
   const parameter = (name: string): Float32Array => {
     const found = weights.get(name);
-    if (!found) throw new Error(`no parameter ${name} was given`);
+    if (!(found instanceof Float32Array)) throw new Error(`no parameter ${name} was given in float32`);
     return found;
   };
   const seen = x.segments && seenInSegments(x.segments);
