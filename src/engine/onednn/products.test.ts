@@ -97,13 +97,11 @@ describe.each(engineCases.filter(({ engine }) => engine === "onednn"))("weights 
     expect(multiplied(new Float32Array(memory.buffer))).toEqual(ofSecond);
   });
 
-  it.skipIf(of.isSkipped || of.precision !== "bfloat16")(
-    "may be bfloat16, and are the same as if they were widened",
-    () => {
-      const bytes = narrow(numbers(inputs * outputs), "BF16");
-      expect(multiplied(new Uint16Array(bytes.buffer))).toEqual(multiplied(widen(bytes, "BF16")));
-    },
-  );
+  if (of.precision !== "bfloat16") return;
+  it.skipIf(of.isSkipped)("may be bfloat16, and are the same as if they were widened", () => {
+    const bytes = narrow(numbers(inputs * outputs), "BF16");
+    expect(multiplied(new Uint16Array(bytes.buffer))).toEqual(multiplied(widen(bytes, "BF16")));
+  });
 });
 
 // Of these sizes oneDNN's product in AVX2 uses the stack pointer as one more register.
