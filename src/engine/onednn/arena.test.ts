@@ -49,6 +49,13 @@ describe.each([1, 4, 7, 16, 45])("rows of %i numbers", (columns) => {
     expect(product).toEqual(x.map((value, i) => value * y[i]!));
   });
 
+  it("keeps what is no number, whatever its bits", () => {
+    const bits = new Uint32Array(x.length).fill(0x7fffffff);
+    const floats = new Float32Array(bits.buffer);
+    const [a, b] = [put(floats), put(y)];
+    expect(both(x.length, (out, half) => kernel.add(a, b, out, half, x.length)).every(Number.isNaN)).toBe(true);
+  });
+
   it("divides every row by its root mean square, times the weight", () => {
     const weight = numbers(columns, 3);
     const [a, w] = [put(x), put(weight)];

@@ -28,7 +28,7 @@ export function narrow(x: usize, half: usize, count: i32): void {
 }
 
 /** In the upper halves. A NaN keeps its upper payload, and must not become infinity when that part is zero. */
-export function rounded(bits: v128): v128 {
+function rounded(bits: v128): v128 {
   const even = v128.and(i32x4.shr_u(bits, 16), i32x4.splat(1));
   const nearest = i32x4.add(i32x4.add(bits, i32x4.splat(0x7fff)), even);
   const isNoNumber = i32x4.gt_s(v128.and(bits, i32x4.splat(0x7fffffff)), i32x4.splat(0x7f800000));
