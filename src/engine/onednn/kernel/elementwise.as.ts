@@ -19,7 +19,7 @@ function rounded(x: v128): v128 {
 
 function half1(x: f32): u16 {
   const bits = reinterpret<u32>(x);
-  if (x != x) return <u16>((bits >> 16) | 0x40);
+  if ((bits & 0x7fffffff) > 0x7f800000) return <u16>((bits >> 16) | 0x40);
   return <u16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
