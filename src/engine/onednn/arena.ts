@@ -13,6 +13,7 @@ interface Elementwise extends Kernel {
     cos: number,
     sin: number,
     out: number,
+    half: number,
     heads: number,
     size: number,
     pairs: number,

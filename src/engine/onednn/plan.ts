@@ -49,12 +49,12 @@ export function planOf(graph: Graph, stages: readonly Stage[]): Plan {
 }
 
 function operandsOf(step: Step): string[] {
-  if (step.kind === "attention") return [step.v];
+  if (step.kind === "attention") return [step.k, step.v];
   return step.kind === "linear" || step.kind === "gram" || step.kind === "squares" ? [step.x] : [];
 }
 
 function floatsOf(step: Step): string[] {
-  if (step.kind === "attention") return [step.q, step.k];
+  if (step.kind === "attention") return [step.q];
   if (step.kind === "linear") return othersOf(step.after);
   return step.kind === "alias" || operandsOf(step).length > 0 ? [] : readBy(step);
 }

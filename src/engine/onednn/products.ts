@@ -10,7 +10,7 @@ import {
   type Memory,
   type Places,
 } from "./library.js";
-import { describeLinear, type LinearSize, type Packing } from "./linears.js";
+import { describeLinear, type LinearSize, type Packing, partsOf } from "./linears.js";
 
 /**
  * The products of a block, and softmax, over memory of JavaScript's or of a kernel's. Operands of linears and Gram matrices are
@@ -98,8 +98,13 @@ type Gram = Prepared & Pick<DescribedGram, "copies"> & Pick<GramSize, "m" | "n">
 
 interface Layout extends Packing {
   readonly bytes: number;
-  /** By the memory that weights lie in: what is packed of the next ones in it takes the place of what was. */
-  readonly packed: WeakMap<ArrayBufferLike, { readonly of: Numbers; readonly bytes: Uint8Array }>;
+  /** By the memory that weights lie in, and the first of the outputs: what is packed of the next ones in it takes the place of what was. */
+  readonly packed: WeakMap<ArrayBufferLike, Map<number, Packed>>;
+}
+
+interface Packed {
+  readonly of: Numbers;
+  readonly bytes: Uint8Array;
 }
 
 /** How many are kept ready, of those used last. Experts, and prompts of all lengths, come in very many sizes. */
@@ -166,8 +171,8 @@ export function createProducts(library: Library, precision: ElementType, threads
   };
 
   const prepareLinear = (size: LinearSize): Linear => {
-    const { rows, inputs, outputs, isBiased, type, after } = size;
-    return keep(`linear ${rows} ${inputs} ${outputs} ${isBiased} ${type} ${JSON.stringify(after)}`, () => {
+    const { rows, inputs, outputs, stride, isBiased, type, after } = size;
+    return keep(`linear ${rows} ${inputs} ${outputs} ${stride} ${isBiased} ${type} ${JSON.stringify(after)}`, () => {
       const count = takeThreads(rows * inputs * outputs, LEAST_PRODUCT);
       const { description, wanted, plain, places } = describeLinear(library, precision, size);
       const key = `${inputs} ${outputs}`;
@@ -182,14 +187,17 @@ export function createProducts(library: Library, precision: ElementType, threads
     });
   };
 
-  /** A weight's numbers never change, so that it is packed once. */
-  const packed = (weight: Numbers, layout: Layout, inputs: number, outputs: number): Uint8Array => {
-    const found = layout.packed.get(weight.buffer);
+  /** Some outputs of a weight, whose numbers never change, so that it is packed once. */
+  const packed = (weight: Numbers, layout: Layout, inputs: number, from: number, to: number): Uint8Array => {
+    const known = layout.packed.get(weight.buffer) ?? new Map<number, Packed>();
+    layout.packed.set(weight.buffer, known);
+    const found = known.get(from);
     if (found?.of === weight) return found.bytes;
-    const index = layouts.get(`${inputs} ${outputs}`)!.indexOf(layout);
+    const key = `${inputs} ${to - from}`;
+    const part = weight.subarray(from * inputs, to * inputs);
     const bytes = found?.bytes ?? library.aligned(layout.bytes);
-    pack(`${inputs} ${outputs} ${index}`, weight.length, layout, weight, bytes);
-    layout.packed.set(weight.buffer, { of: weight, bytes });
+    pack(`${key} ${layouts.get(key)!.indexOf(layout)}`, part.length, layout, part, bytes);
+    known.set(from, { of: weight, bytes });
     return bytes;
   };
 
@@ -219,16 +227,21 @@ export function createProducts(library: Library, precision: ElementType, threads
     linear(x, weight, bias, y, after) {
       const outputs = y.length / x.rows;
       if (x.rows === 0) return; // an expert that no token goes to
-      const linear = prepareLinear({
-        rows: x.rows,
-        inputs: x.columns,
-        outputs,
-        isBiased: bias !== undefined,
-        type: typeOf(y),
-        after: mapOthers(after, typeOf),
-      });
-      const weights = packed(weight, linear.layout, x.columns, outputs);
-      run(linear, x.data, weights, y, ...(bias ? [bias] : []), ...othersOf(after));
+      const { rows, columns: inputs } = x;
+      for (const { from, to } of partsOf(precision, { rows, inputs, outputs })) {
+        const linear = prepareLinear({
+          rows,
+          inputs,
+          outputs: to - from,
+          stride: outputs,
+          isBiased: bias !== undefined,
+          type: typeOf(y),
+          after: mapOthers(after, typeOf),
+        });
+        const weights = packed(weight, linear.layout, inputs, from, to);
+        const others = [...(bias ? [bias] : []), ...othersOf(after)].map((other) => other.subarray(from));
+        run(linear, x.data, weights, y.subarray(from), ...others);
+      }
     },
     multiply(a, b, c) {
       const of = ({ sizes, strides = denseStrides(sizes) }: Matrices, type: ElementType | "any") =>
@@ -308,7 +321,15 @@ export function createProducts(library: Library, precision: ElementType, threads
       }
     },
     check() {
-      const size = { rows: 1, inputs: 64, outputs: 64, isBiased: false, type: "float32", after: undefined } as const;
+      const size = {
+        rows: 1,
+        inputs: 64,
+        outputs: 64,
+        stride: 64,
+        isBiased: false,
+        type: "float32",
+        after: undefined,
+      } as const;
       const code = library.implementation(prepareLinear(size).description);
       if (/\bref/.test(code)) {
         throw new InputError(

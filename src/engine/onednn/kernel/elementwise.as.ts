@@ -48,23 +48,15 @@ export function rmsNorm(x: usize, weight: usize, out: usize, half: usize, column
     }
     const factor: f32 = 1 / sqrt<f32>(sum / <f32>columns + epsilon);
     const four = f32x4.splat(factor);
-    const to32 = out + <usize>r * bytes;
-    const to16 = half + <usize>r * (bytes >> 1);
+    const to32 = out ? out + <usize>r * bytes : 0;
+    const to16 = half ? half + <usize>r * (bytes >> 1) : 0;
     i = 0;
     for (; i + 32 <= bytes; i += 32) {
       const one = f32x4.mul(f32x4.mul(v128.load(row + i), four), v128.load(weight + i));
       const two = f32x4.mul(f32x4.mul(v128.load(row + i, 16), four), v128.load(weight + i, 16));
-      if (out) {
-        v128.store(to32 + i, one);
-        v128.store(to32 + i, two, 16);
-      }
-      if (half) v128.store(to16 + (i >> 1), halves(one, two));
+      store8(to32, to16, i, one, two);
     }
-    for (; i < bytes; i += 4) {
-      const one: f32 = load<f32>(row + i) * factor * load<f32>(weight + i);
-      if (out) store<f32>(to32 + i, one);
-      if (half) store<u16>(to16 + (i >> 1), half1(one));
-    }
+    for (; i < bytes; i += 4) store1(to32, to16, i, load<f32>(row + i) * factor * load<f32>(weight + i));
   }
 }
 
@@ -85,18 +77,12 @@ function pairwise(a: usize, b: usize, out: usize, half: usize, count: i32, isPro
     const at = i << 2;
     const one = both4(v128.load(a + at), v128.load(b + at), isProduct);
     const two = both4(v128.load(a + at, 16), v128.load(b + at, 16), isProduct);
-    if (out) {
-      v128.store(out + at, one);
-      v128.store(out + at, two, 16);
-    }
-    if (half) v128.store(half + (i << 1), halves(one, two));
+    store8(out, half, at, one, two);
   }
   for (; i < end; i++) {
     const x = load<f32>(a + (i << 2));
     const y = load<f32>(b + (i << 2));
-    const one = isProduct ? x * y : x + y;
-    if (out) store<f32>(out + (i << 2), one);
-    if (half) store<u16>(half + (i << 1), half1(one));
+    store1(out, half, i << 2, isProduct ? x * y : x + y);
   }
 }
 
@@ -108,35 +94,77 @@ function both4(a: v128, b: v128, isProduct: bool): v128 {
  * Rotates the first 2 · pairs numbers of every head by the row's cosines and sines [rows, pairs], the first half with the second;
  * a head's other numbers stay. [rows, heads · size]
  */
-export function rope(x: usize, cos: usize, sin: usize, out: usize, heads: i32, size: i32, pairs: i32, rows: i32): void {
-  const half = (<usize>pairs) << 2;
+export function rope(
+  x: usize,
+  cos: usize,
+  sin: usize,
+  out: usize,
+  half: usize,
+  heads: i32,
+  size: i32,
+  pairs: i32,
+  rows: i32,
+): void {
+  const turned = (<usize>pairs) << 2;
   const bytes = (<usize>size) << 2;
   for (let r = 0; r < rows; r++) {
-    const c = cos + <usize>r * half;
-    const s = sin + <usize>r * half;
+    const c = cos + <usize>r * turned;
+    const s = sin + <usize>r * turned;
     for (let h = 0; h < heads; h++) {
       const at = <usize>(r * heads + h) * bytes;
       const row = x + at;
-      const to32 = out + at;
+      const to32 = out ? out + at : 0;
+      const to16 = half ? half + (at >> 1) : 0;
       let i: usize = 0;
-      for (; i + 16 <= half; i += 16) {
+      for (; i + 32 <= turned; i += 32) {
         const first = v128.load(row + i);
-        const second = v128.load(row + half + i);
+        const first4 = v128.load(row + i, 16);
+        const second = v128.load(row + turned + i);
+        const second4 = v128.load(row + turned + i, 16);
         const cosines = v128.load(c + i);
+        const cosines4 = v128.load(c + i, 16);
         const sines = v128.load(s + i);
-        v128.store(to32 + i, f32x4.sub(f32x4.mul(first, cosines), f32x4.mul(second, sines)));
-        v128.store(to32 + half + i, f32x4.add(f32x4.mul(second, cosines), f32x4.mul(first, sines)));
+        const sines4 = v128.load(s + i, 16);
+        store8(
+          to32,
+          to16,
+          i,
+          f32x4.sub(f32x4.mul(first, cosines), f32x4.mul(second, sines)),
+          f32x4.sub(f32x4.mul(first4, cosines4), f32x4.mul(second4, sines4)),
+        );
+        store8(
+          to32,
+          to16,
+          turned + i,
+          f32x4.add(f32x4.mul(second, cosines), f32x4.mul(first, sines)),
+          f32x4.add(f32x4.mul(second4, cosines4), f32x4.mul(first4, sines4)),
+        );
       }
-      for (; i < half; i += 4) {
+      for (; i < turned; i += 4) {
         const first = load<f32>(row + i);
-        const second = load<f32>(row + half + i);
-        store<f32>(to32 + i, first * load<f32>(c + i) - second * load<f32>(s + i));
-        store<f32>(to32 + half + i, second * load<f32>(c + i) + first * load<f32>(s + i));
+        const second = load<f32>(row + turned + i);
+        const cosine = load<f32>(c + i);
+        const sine = load<f32>(s + i);
+        store1(to32, to16, i, first * cosine - second * sine);
+        store1(to32, to16, turned + i, second * cosine + first * sine);
       }
-      const done = half << 1;
-      if (done < bytes) memory.copy(to32 + done, row + done, bytes - done);
+      for (i = turned << 1; i < bytes; i += 4) store1(to32, to16, i, load<f32>(row + i));
     }
   }
+}
+
+/** Eight numbers, and one, as f32 and as bfloat16, `at` bytes of f32 from the beginning; 0: not there. */
+function store8(out: usize, half: usize, at: usize, a: v128, b: v128): void {
+  if (out) {
+    v128.store(out + at, a);
+    v128.store(out + at, b, 16);
+  }
+  if (half) v128.store(half + (at >> 1), halves(a, b));
+}
+
+function store1(out: usize, half: usize, at: usize, x: f32): void {
+  if (out) store<f32>(out + at, x);
+  if (half) store<u16>(half + (at >> 1), half1(x));
 }
 
 /**
@@ -165,20 +193,11 @@ export function pack(
         for (; i + 32 <= bytes; i += 32) {
           const one = f32x4.mul(v128.load(row + i), four);
           const two = f32x4.mul(v128.load(row + i, 16), four);
-          if (half) {
-            v128.store(half + (i >> 1), halves(one, two));
-          } else {
-            v128.store(out + i, one);
-            v128.store(out + i, two, 16);
-          }
+          store8(out, half, i, one, two);
         }
-        for (; i < bytes; i += 4) {
-          const one: f32 = load<f32>(row + i) * factor;
-          if (half) store<u16>(half + (i >> 1), half1(one));
-          else store<f32>(out + i, one);
-        }
+        for (; i < bytes; i += 4) store1(out, half, i, load<f32>(row + i) * factor);
         if (half) half += bytes >> 1;
-        else out += bytes;
+        if (out) out += bytes;
       }
     }
   }
