@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { FEW_TOKENS, observe } from "../calibration/statistics.js";
 import type { CheckpointWriter } from "../checkpoint/checkpoint.js";
-import type { Engine } from "../engine/engine.js";
+import type { Engine, Weight, Weights } from "../engine/engine.js";
 import { RunError, throwIfAborted } from "../errors.js";
 import { createShared, type Method, type MethodContext, type Statistics, type Target } from "../methods/method.js";
 import { countZeros } from "../methods/target.js";
@@ -11,7 +11,8 @@ import { spillWindows } from "../model/spill.js";
 import { createWeightWriter, type WeightWriter } from "../model/storage.js";
 import type { OnProgress, Stopwatch } from "../progress.js";
 import type { SiteResult } from "../results/compression-record.js";
-import { isFloatDType, rounded } from "../tensor/dtype.js";
+import { isFloatDType, rounded, toBfloat16, widen } from "../tensor/dtype.js";
+import { bytesOf } from "../tensor/matrix.js";
 import { commitTo, type FinishedLayers } from "./finished-layers.js";
 
 /** What the layer loop works with. */
@@ -58,9 +59,11 @@ export async function compressLayers(
     if (finished.layers > 0 && seen.length > 0) {
       await watch.time("resume", () => repeat(plan, batches, onWindows, signal));
     }
+    let old: Weights | undefined;
     for (const layer of left) {
       throwIfAborted(signal);
-      const sites = await compressLayer(plan, layer, batches, writer, onWindows, signal);
+      const { sites, weights } = await compressLayer(plan, layer, old, batches, writer, onWindows, signal);
+      old = weights;
       Object.assign(results, sites);
       tidy();
       progress.layer(layer);
@@ -80,17 +83,21 @@ async function embedCalibration(
   return { batches, close: batches.close };
 }
 
-/** One layer: observed, compressed, remembered as finished, and run to give the next one's input. */
+/**
+ * One layer: observed, compressed, remembered as finished, and run to give the next one's input. Its weights are read into the
+ * memory of `old`, those of the layer before, and returned as they are in the end.
+ */
 async function compressLayer(
   plan: Plan,
   layer: Layer,
+  old: Weights | undefined,
   batches: Batches,
   writer: WeightWriter,
   onWindows: (count: number) => void,
   signal: AbortSignal | undefined,
-): Promise<Record<string, SiteResult>> {
+): Promise<{ readonly sites: Record<string, SiteResult>; readonly weights: Weights }> {
   const { model, engine, method, selected, watch, tidy } = plan;
-  const weights = await watch.time("read", () => model.layerWeights(layer));
+  const weights = new Map(await watch.time("read", () => model.layerWeightsFor(engine, layer, old)));
   const sites = layer.sites.filter((site) => selected.has(site.name));
   const executable = await engine.compile(layer.program);
 
@@ -107,11 +114,12 @@ async function compressLayer(
   for (const site of sites) {
     throwIfAborted(signal);
     tidy();
-    const weight = weights.get(`${site.local}.weight`)!;
+    const name = `${site.local}.weight`;
+    const weight = weights.get(name)!;
     const compressed = await watch.time("compress", () =>
-      compressSite(plan, shared, site, weight, statistics[site.input]),
+      compressSite(plan, shared, site, inFloat32(weight), statistics[site.input]),
     );
-    weights.set(`${site.local}.weight`, compressed);
+    weights.set(name, inPlaceOf(weight, compressed));
     const seen = site.expert ? statistics[site.input]?.tokens : undefined;
     const counts = { zeros: countZeros(compressed), size: compressed.length };
     results[site.name] = seen === undefined ? counts : { ...counts, tokens: seen };
@@ -126,7 +134,19 @@ async function compressLayer(
       }),
     );
   }
-  return results;
+  return { sites: results, weights };
+}
+
+function inFloat32(weight: Weight): Float32Array {
+  return weight instanceof Float32Array ? weight : widen(bytesOf(weight), "BF16");
+}
+
+/** Numbers that were rounded to what `weight` is: in its memory where that is bfloat16. */
+function inPlaceOf(weight: Weight, values: Float32Array): Weight {
+  if (weight instanceof Float32Array) return values;
+  const bits = new Uint16Array(weight.buffer, weight.byteOffset, weight.length);
+  toBfloat16(values, bits);
+  return bits;
 }
 
 /**

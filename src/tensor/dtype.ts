@@ -96,15 +96,25 @@ function convert(bytes: Uint8Array, dtype: FloatDType, into: Float32Array): numb
 /** float32 values as little-endian elements of `dtype`, rounded to nearest, ties to even (IEEE 754); too large ones become infinite. */
 export function narrow(values: Float32Array, dtype: FloatDType): Uint8Array {
   if (dtype === "F32") return new Uint8Array(bitsOf(values).slice().buffer);
-  // Signed, because 32-bit integer arithmetic in JavaScript is: unsigned values would become doubles.
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
-  const halves = new Uint16Array(bits.length);
+  const halves = new Uint16Array(values.length);
   if (dtype === "BF16") {
-    for (let i = narrowByKernel(bits, halves); i < bits.length; i++) halves[i] = toBfloat16(bits[i]!);
+    toBfloat16(values, halves);
   } else {
+    const bits = signedBitsOf(values);
     for (let i = 0; i < bits.length; i++) halves[i] = toHalf(bits[i]!);
   }
   return new Uint8Array(halves.buffer);
+}
+
+/** float32 values as bits of bfloat16, rounded likewise, into `halves`. */
+export function toBfloat16(values: Float32Array, halves: Uint16Array): void {
+  const bits = signedBitsOf(values);
+  for (let i = narrowByKernel(bits, halves); i < bits.length; i++) halves[i] = roundedHalf(bits[i]!);
+}
+
+/** Signed, because 32-bit integer arithmetic in JavaScript is: unsigned values would become doubles. */
+function signedBitsOf({ buffer, byteOffset, length }: Float32Array): Int32Array {
+  return new Int32Array(buffer, byteOffset, length);
 }
 
 /** The values as they will be read again when they are stored as `dtype`: the same array where nothing has to be rounded. */
@@ -121,7 +131,7 @@ function isExact(bits: Int32Array): boolean {
   return (low & 0xffff) === 0;
 }
 
-function toBfloat16(bits: number): number {
+function roundedHalf(bits: number): number {
   // A NaN keeps its upper payload, and must not become infinity when that part is zero.
   if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | ((bits & 0x7f0000) === 0 ? 0x40 : 0);
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
