@@ -163,6 +163,42 @@ describe("windows longer than any chunk of attention, against the reference engi
   );
 });
 
+describe("attention with more scores than are computed at once, against the reference engine", () => {
+  // Two windows of five heads of keys, which engines may take in groups that do not end where a window does.
+  const [windows, tokens, columns] = [2, 600, 12];
+  const shape = { heads: 40, keyValueHeads: 5, headSize: 4, scale: 0.5 };
+  const out = { q: 160, k: 20, v: 20 };
+  const program: Program = {
+    key: "many heads",
+    columns: { in: columns, out: out.q },
+    build: (g, x) => {
+      const [q, k, v] = (["q", "k", "v"] as const).map((name) =>
+        g.linear(x, { name, in: columns, out: out[name], bias: false }),
+      );
+      return g.attention(q!, k!, v!, shape);
+    },
+  };
+  const numbers = (length: number, seed: number) => Float32Array.from({ length }, (_, i) => Math.sin(seed + i * i));
+  const weights = new Map(
+    Object.entries(out).map(([name, count], seed) => [`${name}.weight`, numbers(count * columns, seed)]),
+  );
+  const data = numbers(windows * tokens * columns, 9);
+  const run = async (engine: Engine) => {
+    try {
+      return await (await engine.compile(program)).run({ data, windows, tokens }, weights);
+    } finally {
+      await engine.dispose();
+    }
+  };
+
+  it.each(availableEngines.filter(({ engine }) => engine !== "reference"))("$title", async ({ precision, create }) => {
+    const expected = await run(reference.create());
+    const ours = await run(create());
+    // Of sums of products of two rounded numbers, a few in a row: x, weights, scores, shares.
+    expect(relativeDifference(ours, expected)).toBeLessThan(precision === "bfloat16" ? 4 * BFLOAT16 : 1e-5);
+  });
+});
+
 describe("tokens that extend a cache give what whole windows give", () => {
   for (const { title, isSkipped, device, create } of engineCases) {
     it.skipIf(isSkipped).each(tinyModelsFor(device))(`${title}: %s`, async (folder) => {

@@ -4,9 +4,11 @@ import { engineCases } from "../../../test/support/engines.js";
 import { InputError } from "../../errors.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
 import { narrow, widen } from "../../tensor/dtype.js";
+import { bytesOf } from "../../tensor/matrix.js";
 import { tilesOf } from "../onnxruntime/gram.js";
 import type { After } from "./after.js";
 import { type ElementType, openLibrary } from "./library.js";
+import { partsOf } from "./linears.js";
 import { createProducts, type Numbers } from "./products.js";
 
 const { title, isSkipped } = engineCases.find(
@@ -102,6 +104,53 @@ describe.each(engineCases.filter(({ engine }) => engine === "onednn"))("weights 
     const bytes = narrow(numbers(inputs * outputs), "BF16");
     expect(multiplied(new Uint16Array(bytes.buffer))).toEqual(multiplied(widen(bytes, "BF16")));
   });
+});
+
+const bfloat16 = engineCases.find(({ engine, precision }) => engine === "onednn" && precision === "bfloat16")!;
+
+describe.skipIf(bfloat16.isSkipped)(`weights that are multiplied in parts: ${bfloat16.title}`, () => {
+  const products = bfloat16.isSkipped ? undefined : createProducts(openLibrary(), "bfloat16", 2);
+  afterAll(() => products?.dispose());
+  const [rows, inputs, outputs] = [512, 1024, 32_800];
+  const halves = (length: number) => new Uint16Array(narrow(numbers(length), "BF16").buffer);
+
+  it.each(["silu", "times", "plus"] as const)("have every output where it belongs, then %s", (kind) => {
+    expect(partsOf("bfloat16", { rows, inputs, outputs }).length).toBeGreaterThan(1);
+    const [x, weight, bias] = [halves(rows * inputs), halves(outputs * inputs), numbers(outputs)];
+    const other = numbers(rows * outputs);
+    const y = new Float32Array(rows * outputs);
+    const after = { silu: "silu" as const, times: { times: other }, plus: { plus: other } }[kind];
+    products!.linear({ data: x, rows, columns: inputs }, weight, bias, y, after);
+    const [x32, weight32] = [x, weight].map((bits) => widen(bytesOf(bits), "BF16"));
+    for (let at = 0; at < y.length; at += 4999) {
+      const [r, o] = [Math.floor(at / outputs), at % outputs];
+      let sum = bias[o]!;
+      for (let i = 0; i < inputs; i++) sum += x32![r * inputs + i]! * weight32![o * inputs + i]!;
+      const expected = { silu: sum / (1 + Math.exp(-sum)), times: sum * other[at]!, plus: sum + other[at]! };
+      expect(Math.abs(y[at]! - expected[kind])).toBeLessThan(tolerance(inputs));
+    }
+  });
+});
+
+it("parts are of outputs in order, without gaps", () => {
+  const sizes = [
+    { rows: 2048, inputs: 4096, outputs: 11008 },
+    { rows: 512, inputs: 11008, outputs: 4096 },
+    { rows: 512, inputs: 100_003, outputs: 1 },
+    { rows: 512, inputs: 1_000_003, outputs: 97 },
+    { rows: 1, inputs: 4096, outputs: 32_000 },
+  ];
+  for (const precision of ["float32", "bfloat16"] as const) {
+    for (const size of sizes) {
+      const parts = partsOf(precision, size);
+      expect(parts[0]!.from).toBe(0);
+      expect(parts.at(-1)!.to).toBe(size.outputs);
+      for (const [i, { from, to }] of parts.entries()) {
+        expect(to).toBeGreaterThan(from);
+        if (i > 0) expect(from).toBe(parts[i - 1]!.to);
+      }
+    }
+  }
 });
 
 // Of these sizes oneDNN's product in AVX2 uses the stack pointer as one more register.
