@@ -95,18 +95,21 @@ function startHelper(): Helper {
   worker.unref();
   return {
     async ask(task) {
-      // A message copies all memory behind what it is given, unless that is shared.
-      const logits = task.logits.map((values) =>
-        values.buffer instanceof SharedArrayBuffer ? values : values.slice(),
-      );
+      // Of what is not shared, a copy goes over.
+      const logits = task.logits.map((values) => (isShared(values) ? values : values.slice()));
+      const given = logits.flatMap((values) => (isShared(values) ? [] : [values.buffer as ArrayBuffer]));
       // The process must not end while it waits.
       worker.ref();
       const answered = once(worker, "message");
-      worker.postMessage({ ...task, logits } satisfies FigureTask);
+      worker.postMessage({ ...task, logits } satisfies FigureTask, given);
       const [answer] = (await answered) as [FigureAnswer];
       worker.unref();
       return answer;
     },
     stop: () => worker.terminate(),
   };
+}
+
+function isShared({ buffer }: FloatArray): boolean {
+  return buffer instanceof SharedArrayBuffer;
 }

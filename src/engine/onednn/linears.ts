@@ -18,8 +18,8 @@ export interface LinearSize {
 /** Bytes of packed weights that stay in the processor's last cache while all rows go through them, and how many are too many. */
 const PART_BYTES = 2 ** 25;
 const MOST_BYTES = 2 ** 26;
-/** Rows from which weights are read often enough for that to count. */
-const MANY_ROWS = 512;
+/** Rows from which weights are read often enough for that to count: more than generation has, so that it packs them in one way only. */
+const MANY_ROWS = 1024;
 
 /**
  * The outputs [from, to) that are to be computed at once. Weights of 90 MB as a whole take oneDNN 2.6 1.6 times as long as in parts

@@ -111,7 +111,7 @@ const bfloat16 = engineCases.find(({ engine, precision }) => engine === "onednn"
 describe.skipIf(bfloat16.isSkipped)(`weights that are multiplied in parts: ${bfloat16.title}`, () => {
   const products = bfloat16.isSkipped ? undefined : createProducts(openLibrary(), "bfloat16", 2);
   afterAll(() => products?.dispose());
-  const [rows, inputs, outputs] = [512, 1024, 32_800];
+  const [rows, inputs, outputs] = [1024, 1024, 32_800];
   const halves = (length: number) => new Uint16Array(narrow(numbers(length), "BF16").buffer);
 
   it.each(["silu", "times", "plus"] as const)("have every output where it belongs, then %s", (kind) => {
@@ -135,9 +135,9 @@ describe.skipIf(bfloat16.isSkipped)(`weights that are multiplied in parts: ${bfl
 it("parts are of outputs in order, without gaps", () => {
   const sizes = [
     { rows: 2048, inputs: 4096, outputs: 11008 },
-    { rows: 512, inputs: 11008, outputs: 4096 },
-    { rows: 512, inputs: 100_003, outputs: 1 },
-    { rows: 512, inputs: 1_000_003, outputs: 97 },
+    { rows: 1024, inputs: 11008, outputs: 4096 },
+    { rows: 1024, inputs: 100_003, outputs: 1 },
+    { rows: 1024, inputs: 1_000_003, outputs: 97 },
     { rows: 1, inputs: 4096, outputs: 32_000 },
   ];
   for (const precision of ["float32", "bfloat16"] as const) {
