@@ -1,5 +1,5 @@
 import { Session } from "node:inspector/promises";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { engineCases } from "../../../test/support/engines.js";
 import { InputError } from "../../errors.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
@@ -113,10 +113,16 @@ describe.skipIf(bfloat16.isSkipped)(`weights that are multiplied in parts: ${bfl
   afterAll(() => products?.dispose());
   const [rows, inputs, outputs] = [1024, 1024, 32_800];
   const halves = (length: number) => new Uint16Array(narrow(numbers(length), "BF16").buffer);
+  let x: Uint16Array;
+  let weight: Uint16Array;
+  beforeAll(() => {
+    x = halves(rows * inputs);
+    weight = halves(outputs * inputs);
+  });
 
   it.each(["silu", "times", "plus"] as const)("have every output where it belongs, then %s", (kind) => {
     expect(partsOf("bfloat16", { rows, inputs, outputs }).length).toBeGreaterThan(1);
-    const [x, weight, bias] = [halves(rows * inputs), halves(outputs * inputs), numbers(outputs)];
+    const bias = numbers(outputs);
     const other = numbers(rows * outputs);
     const y = new Float32Array(rows * outputs);
     const after = { silu: "silu" as const, times: { times: other }, plus: { plus: other } }[kind];
