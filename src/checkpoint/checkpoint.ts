@@ -34,7 +34,8 @@ export interface Checkpoint {
   /** Size of the files of weights, in bytes. */
   readonly bytes: number;
   /**
-   * The whole tensor, widened to float32; in a new array over the memory of `room`, where it is given and as long. Throws InputError for an unknown name, a dtype other than F32, F16 and BF16, NaN or infinity.
+   * The whole tensor, widened to float32: a new array, which may lie in the memory of `room` where that is as long. Throws
+   * InputError for an unknown name, a dtype other than F32, F16 and BF16, NaN or infinity.
    */
   read(name: string, room?: ArrayBufferView): Promise<Float32Array>;
   /** The bits of a tensor of BF16, read and checked likewise; undefined for one that does not lie there as such. */

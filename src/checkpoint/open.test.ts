@@ -5,8 +5,7 @@ import { describe, expect, it } from "vitest";
 import { float32, makeFolder, safetensors } from "../../test/malformed/safetensors.js";
 import { oracle } from "../../test/oracles.js";
 import { AbortError, InputError } from "../errors.js";
-import { widen } from "../tensor/dtype.js";
-import { bytesOf } from "../tensor/matrix.js";
+import { fromBfloat16 } from "../tensor/dtype.js";
 import { openCheckpoint } from "./open.js";
 
 // Written by the safetensors 0.8 library for Python: f32, f16 and bf16 of one [2, 3] matrix, a float64 buffer, an empty tensor.
@@ -38,7 +37,7 @@ describe("a file of the safetensors library", () => {
   it("gives the bits of bfloat16, and of nothing else", async () => {
     const checkpoint = await open();
     const bits = await checkpoint.readBfloat16("bf16");
-    expect([...widen(bytesOf(bits!), "BF16")]).toEqual(BF16);
+    expect([...fromBfloat16(bits!)]).toEqual(BF16);
     expect(await checkpoint.readBfloat16("f16")).toBeUndefined();
     expect(await checkpoint.readBfloat16("f32")).toBeUndefined();
     await checkpoint.close();

@@ -7,8 +7,8 @@ import {
   type FloatDType,
   firstNonFinite,
   firstNonFiniteBfloat16,
+  fromBfloat16,
   isFloatDType,
-  widen,
   widenChecked,
 } from "../tensor/dtype.js";
 import { bytesOf } from "../tensor/matrix.js";
@@ -64,7 +64,7 @@ export async function readBits(
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
     const chunk = bytes.subarray(at, at + CHUNK_BYTES);
     await readExactly(handle, chunk, entry.begin + at, path);
-    checkBits(bits.subarray(at / 2, (at + chunk.length) / 2), at / 2, entry, path);
+    checkFinite(bits.subarray(at / 2, (at + chunk.length) / 2), at / 2, entry, path);
   }
   return bits;
 }
@@ -168,27 +168,17 @@ export function allocate<T extends Float32Array | Uint16Array>(
   }
 }
 
-/** `values` are the elements of the tensor from `first` on. */
+/** `values` are the elements of the tensor from `first` on, in float32 or as bits of bfloat16. */
 export function checkFinite(
-  values: Float32Array,
+  values: Float32Array | Uint16Array,
   first: number,
   entry: Pick<TensorEntry, "name" | "shape">,
   path: string,
 ): void {
-  const index = firstNonFinite(values);
-  if (index >= 0) throw notFinite(values[index]!, first + index, entry, path);
-}
-
-/** The same for bfloat16, of which these are the bits. */
-export function checkBits(
-  bits: Uint16Array,
-  first: number,
-  entry: Pick<TensorEntry, "name" | "shape">,
-  path: string,
-): void {
-  const index = firstNonFiniteBfloat16(bits);
+  const isWide = values instanceof Float32Array;
+  const index = isWide ? firstNonFinite(values) : firstNonFiniteBfloat16(values);
   if (index < 0) return;
-  const [value] = widen(bytesOf(bits.subarray(index, index + 1)), "BF16");
+  const [value] = isWide ? values.subarray(index) : fromBfloat16(values.subarray(index, index + 1));
   throw notFinite(value!, first + index, entry, path);
 }
 

@@ -11,8 +11,7 @@ import { spillWindows } from "../model/spill.js";
 import { createWeightWriter, type WeightWriter } from "../model/storage.js";
 import type { OnProgress, Stopwatch } from "../progress.js";
 import type { SiteResult } from "../results/compression-record.js";
-import { isFloatDType, rounded, toBfloat16, widen } from "../tensor/dtype.js";
-import { bytesOf } from "../tensor/matrix.js";
+import { fromBfloat16, isFloatDType, rounded, toBfloat16 } from "../tensor/dtype.js";
 import { commitTo, type FinishedLayers } from "./finished-layers.js";
 
 /** What the layer loop works with. */
@@ -138,7 +137,7 @@ async function compressLayer(
 }
 
 function inFloat32(weight: Weight): Float32Array {
-  return weight instanceof Float32Array ? weight : widen(bytesOf(weight), "BF16");
+  return weight instanceof Float32Array ? weight : fromBfloat16(weight);
 }
 
 /** Numbers that were rounded to what `weight` is: in its memory where that is bfloat16. */
@@ -159,7 +158,9 @@ async function repeat(
   onWindows: (count: number) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const compressed = openModel({ ...model.checkpoint, read: writer.read });
+  // What was written is in the writer alone, of whatever dtype.
+  const written = { read: writer.read, readBfloat16: async () => undefined };
+  const compressed = openModel({ ...model.checkpoint, ...written });
   const run = async (layer: Layer) => {
     const weights = await compressed.layerWeights(layer);
     const executable = await engine.compile(layer.program);

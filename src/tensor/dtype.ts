@@ -1,4 +1,5 @@
 import { narrowByKernel, widenByKernel } from "./bfloat16.js";
+import { bytesOf } from "./matrix.js";
 
 /** Bytes per element of the types that safetensors defines and pare knows by name. */
 export const DTYPE_BYTES = {
@@ -33,7 +34,7 @@ const OVERFLOW: Readonly<Record<FloatDType, number>> = { F32: 0x7f800000, F16: 0
 
 /** Index of the first value that is NaN, infinite, or would become infinite when rounded to `dtype`; -1 if there is none. */
 export function firstNonFinite(values: Float32Array, dtype: FloatDType = "F32"): number {
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const bits = signedBitsOf(values);
   const carry = 0x80000000 - OVERFLOW[dtype];
   let carried = 0;
   for (let i = 0; i < bits.length; i++) carried |= (bits[i]! & 0x7fffffff) + carry;
@@ -81,8 +82,7 @@ function convert(bytes: Uint8Array, dtype: FloatDType, into: Float32Array): numb
   }
   const halves = new Uint16Array(buffer, byteOffset, into.length);
   if (dtype === "BF16") {
-    // Signed, because 32-bit integer arithmetic in JavaScript is: unsigned values would become doubles.
-    const bits = new Int32Array(out.buffer, out.byteOffset, out.length);
+    const bits = signedBitsOf(into);
     const { share, areFinite } = widenByKernel(halves, out);
     for (let i = share; i < halves.length; i++) bits[i] = halves[i]! << 16;
     return areFinite ? share : 0;
@@ -112,6 +112,11 @@ export function toBfloat16(values: Float32Array, halves: Uint16Array): void {
   for (let i = narrowByKernel(bits, halves); i < bits.length; i++) halves[i] = roundedHalf(bits[i]!);
 }
 
+/** The numbers that bits of bfloat16 are. */
+export function fromBfloat16(halves: Uint16Array): Float32Array {
+  return widen(bytesOf(halves), "BF16");
+}
+
 /** Signed, because 32-bit integer arithmetic in JavaScript is: unsigned values would become doubles. */
 function signedBitsOf({ buffer, byteOffset, length }: Float32Array): Int32Array {
   return new Int32Array(buffer, byteOffset, length);
@@ -119,7 +124,7 @@ function signedBitsOf({ buffer, byteOffset, length }: Float32Array): Int32Array 
 
 /** The values as they will be read again when they are stored as `dtype`: the same array where nothing has to be rounded. */
 export function rounded(values: Float32Array, dtype: FloatDType): Float32Array {
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+  const bits = signedBitsOf(values);
   if (dtype === "F32" || (dtype === "BF16" && isExact(bits))) return values;
   return widen(narrow(values, dtype), dtype);
 }

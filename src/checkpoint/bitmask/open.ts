@@ -4,7 +4,7 @@ import { DTYPE_BYTES, type FloatDType, isFloatDType, widen } from "../../tensor/
 import type { Checkpoint, TensorEntry } from "../checkpoint.js";
 import { planShard } from "../gguf/shard.js";
 import { quote } from "../json.js";
-import { allocate, checkBits, checkFinite } from "../read.js";
+import { allocate, checkFinite } from "../read.js";
 import { unpack } from "./codec.js";
 import { PARTS, type Part, STORED_AS, withoutBitmask } from "./config.js";
 
@@ -61,7 +61,7 @@ export async function denseView(stored: Checkpoint): Promise<Checkpoint> {
     const values = widen(
       bytes,
       found.dtype,
-      allocate(Float32Array, bytes.length / DTYPE_BYTES[found.dtype], { ...found, name }, path),
+      allocate(Float32Array, bytes.length / DTYPE_BYTES[found.dtype], { ...found, name }, path, room),
     );
     checkFinite(values, 0, { ...found, name }, path);
     return values;
@@ -94,7 +94,7 @@ export async function denseView(stored: Checkpoint): Promise<Checkpoint> {
       if (found.dtype !== "BF16") return undefined;
       const { buffer, byteOffset, length } = await unpacked(name);
       const bits = new Uint16Array(buffer, byteOffset, length / 2);
-      checkBits(bits, 0, { ...found, name }, join(stored.directory, found.parts.compressed.file));
+      checkFinite(bits, 0, { ...found, name }, join(stored.directory, found.parts.compressed.file));
       return bits;
     },
     readRows: async (name, rows) => {

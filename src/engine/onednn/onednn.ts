@@ -9,7 +9,7 @@ import { createProducts } from "./products.js";
 import { openStages } from "./session.js";
 
 /**
- * oneDNN for the matrix products, in float32 or bfloat16, and onnxruntime for what lies between them, in float32. In
+ * oneDNN for the matrix products, in float32 or bfloat16, and what lies between them in float32: by a kernel, or by onnxruntime. In
  * bfloat16 what linears read and their weights are rounded; sums, results and the hidden states stay float32.
  * Throws InputError where oneDNN is not there, or cannot multiply in this precision on this processor.
  */

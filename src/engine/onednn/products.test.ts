@@ -3,8 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { engineCases } from "../../../test/support/engines.js";
 import { InputError } from "../../errors.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
-import { narrow, widen } from "../../tensor/dtype.js";
-import { bytesOf } from "../../tensor/matrix.js";
+import { fromBfloat16, narrow, widen } from "../../tensor/dtype.js";
 import { tilesOf } from "../onnxruntime/gram.js";
 import type { After } from "./after.js";
 import { type ElementType, openLibrary } from "./library.js";
@@ -127,7 +126,7 @@ describe.skipIf(bfloat16.isSkipped)(`weights that are multiplied in parts: ${bfl
     const y = new Float32Array(rows * outputs);
     const after = { silu: "silu" as const, times: { times: other }, plus: { plus: other } }[kind];
     products!.linear({ data: x, rows, columns: inputs }, weight, bias, y, after);
-    const [x32, weight32] = [x, weight].map((bits) => widen(bytesOf(bits), "BF16"));
+    const [x32, weight32] = [x, weight].map(fromBfloat16);
     for (let at = 0; at < y.length; at += 4999) {
       const [r, o] = [Math.floor(at / outputs), at % outputs];
       let sum = bias[o]!;

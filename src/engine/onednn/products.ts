@@ -189,15 +189,14 @@ export function createProducts(library: Library, precision: ElementType, threads
 
   /** Some outputs of a weight, whose numbers never change, so that it is packed once. */
   const packed = (weight: Numbers, layout: Layout, inputs: number, from: number, to: number): Uint8Array => {
-    const known = layout.packed.get(weight.buffer) ?? new Map<number, Packed>();
-    layout.packed.set(weight.buffer, known);
-    const found = known.get(from);
+    const known = layout.packed.get(weight.buffer);
+    const found = known?.get(from);
     if (found?.of === weight) return found.bytes;
     const key = `${inputs} ${to - from}`;
     const part = weight.subarray(from * inputs, to * inputs);
     const bytes = found?.bytes ?? library.aligned(layout.bytes);
     pack(`${key} ${layouts.get(key)!.indexOf(layout)}`, part.length, layout, part, bytes);
-    known.set(from, { of: weight, bytes });
+    layout.packed.set(weight.buffer, (known ?? new Map()).set(from, { of: weight, bytes }));
     return bytes;
   };
 

@@ -1,6 +1,5 @@
 import { Tensor } from "onnxruntime-node";
-import { widen } from "../../tensor/dtype.js";
-import { bytesOf } from "../../tensor/matrix.js";
+import { fromBfloat16 } from "../../tensor/dtype.js";
 import type { Feeds } from "../onnxruntime/session.js";
 import type { Arena, Place } from "./arena.js";
 import type { Plan } from "./plan.js";
@@ -213,7 +212,7 @@ const inFloat32 = new WeakMap<object, Tensor>();
 function widened({ data, dims }: Tensor): Tensor {
   let found = inFloat32.get(data);
   if (!found) {
-    found = new Tensor("float32", widen(bytesOf(data as Uint16Array), "BF16"), dims);
+    found = new Tensor("float32", fromBfloat16(data as Uint16Array), dims);
     inFloat32.set(data, found);
   }
   return found;
