@@ -3,7 +3,7 @@ import type { Executable, Observable, Weights } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
 import { throwIfAborted } from "../errors.js";
 import type { Statistics } from "../methods/method.js";
-import { asRows, type Batches } from "../model/batches.js";
+import { asRows, type Batches, eachBatch } from "../model/batches.js";
 
 /** An expert that fewer calibration tokens went to is judged by too little: a warning says so. */
 export const FEW_TOKENS = 256;
@@ -26,13 +26,13 @@ export async function observe(
   const observation = executable.observe(what);
   const tokens = inputs.map(() => 0);
   let windows = 0;
-  for await (const batch of batches) {
+  await eachBatch(batches, observation.lanes, async (batch, lane) => {
     throwIfAborted(signal);
-    const rows = await observation.add(asRows(batch), weights);
+    const rows = await observation.add(asRows(batch), weights, lane);
     for (const [input, count] of rows.entries()) tokens[input]! += count;
     windows += batch.windows;
     onBatch(batch.windows);
-  }
+  });
   return observation.sums().map((sum, input) => {
     const { columns } = inputs[input]!;
     const seen = { windows, tokens: tokens[input]! };

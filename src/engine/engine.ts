@@ -59,11 +59,14 @@ export type Observable = "squaredNorms" | "gram";
 
 /** A program made ready to run with any layer's weights. */
 export interface Executable {
+  /** How many runs it can compute side by side, each with one thread: in lanes 0, 1, … of that many. */
+  readonly lanes: number;
   /**
    * The program's output, [windows × tokens, columns out], in the engine's precision; written to `room`, and that
-   * returned, where it is given and fits. `room` may not be x's own memory.
+   * returned, where it is given and fits. `room` may not be x's own memory. With a lane, others may run beside it in
+   * other lanes; without, it has all threads.
    */
-  run(x: Rows, weights: Weights, room?: FloatArray): Promise<FloatArray>;
+  run(x: Rows, weights: Weights, room?: FloatArray, lane?: number): Promise<FloatArray>;
   /**
    * The program's output for tokens that follow those that `place` names, in sequences of a cache made for this program,
    * which then has them too. Either one sequence gets any number of tokens, or several get one each.
@@ -75,11 +78,14 @@ export interface Executable {
 
 /** Sums over the rows of many runs. Activations themselves stay inside. */
 interface Observation {
+  /** As of Executable. */
+  readonly lanes: number;
   /**
    * Runs the program as far as its last linear's input. Returns how many rows each distinct input (numbered as in
-   * `describe`) had: of an expert's, those that went to it.
+   * `describe`) had: of an expert's, those that went to it. Runs count in the order in which they are asked for, whichever lane is
+   * done first.
    */
-  add(x: Rows, weights: Weights): Promise<number[]>;
+  add(x: Rows, weights: Weights, lane?: number): Promise<number[]>;
   /**
    * Σ x_j² [in], or the lower triangle of Σ x xᵀ [in, in], the rest 0, of each distinct input: a few runs in the engine's
    * precision, those in float64. Ends the observation.
@@ -134,14 +140,11 @@ export function howComputed({ name, precision, device }: Pick<Engine, "name" | "
   return device === "cpu" ? how : [...how, device];
 }
 
-/** Room for a program's output in an engine's precision. */
-export function emptyRows(engine: Pick<Engine, "precision">, length: number): FloatArray {
-  return engine.precision === "float64" ? new Float64Array(length) : new Float32Array(length);
+/** Room for a program's output in an engine's precision: where other threads can read it in its place, if the engine writes there. */
+export function emptyRows({ precision, takesShared }: RowsTaker, length: number): FloatArray {
+  const bytes = (precision === "float64" ? 8 : 4) * length;
+  const memory = takesShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+  return precision === "float64" ? new Float64Array(memory) : new Float32Array(memory);
 }
 
-/** The same, where other threads can read it in its place, if the engine writes there. */
-export function sharedRows(engine: Pick<Engine, "precision" | "takesShared">, length: number): FloatArray {
-  if (!engine.takesShared) return emptyRows(engine, length);
-  if (engine.precision === "float64") return new Float64Array(new SharedArrayBuffer(8 * length));
-  return new Float32Array(new SharedArrayBuffer(4 * length));
-}
+export type RowsTaker = Pick<Engine, "precision" | "takesShared">;

@@ -48,8 +48,9 @@ function meterExecutable(executable: Executable, program: Program, onWork: (work
     return bytes;
   };
   return {
-    async run(x, weights, room) {
-      const output = await executable.run(x, weights, room);
+    ...executable,
+    async run(x, weights, room, lane) {
+      const output = await executable.run(x, weights, room, lane);
       onWork({ operations: ofWhole(x), bytes: x.data.byteLength + output.byteLength + bytesOf(weights) });
       return output;
     },
@@ -62,8 +63,8 @@ function meterExecutable(executable: Executable, program: Program, onWork: (work
       const observation = executable.observe(what);
       return {
         ...observation,
-        async add(x, weights) {
-          const rows = await observation.add(x, weights);
+        async add(x, weights, lane) {
+          const rows = await observation.add(x, weights, lane);
           const ofRow = ofObserved + (what === "gram" ? ofGrams : 0);
           onWork({
             operations: x.windows * x.tokens * ofRow + ofAttention(x),

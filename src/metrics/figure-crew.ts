@@ -1,6 +1,5 @@
-import { once } from "node:events";
-import { Worker } from "node:worker_threads";
 import type { FloatArray } from "../tensor/matrix.js";
+import { startThread, type Thread } from "../thread.js";
 import {
   columnsOf,
   comparePositions,
@@ -47,7 +46,7 @@ export function createFigureCrew(threads: number): FigureCrew {
     const positions = targets.length;
     const most = Math.floor((positions * vocabulary * logits.length) / LEAST_LOGITS);
     const parts = Math.max(1, Math.min(threads, most, positions));
-    while (helpers.length < parts - 1) helpers.push(startHelper());
+    while (helpers.length < parts - 1) helpers.push(startThread("metrics/figure-helper.js"));
     const columns = new Map(columnsOf(out));
     const answers = Array.from({ length: parts }, async (_, part) => {
       const [from, to] = [part, part + 1].map((bound) => Math.floor((positions * bound) / parts)) as [number, number];
@@ -57,7 +56,7 @@ export function createFigureCrew(threads: number): FigureCrew {
         targets: targets.slice(from, to),
       };
       // The last part is this thread's: it is busy when the others have been asked.
-      const answer = part < parts - 1 ? await helpers[part]!.ask(task) : reduceLogits(task);
+      const answer = part < parts - 1 ? await askFor(helpers[part]!, task) : reduceLogits(task);
       for (const [name, column] of columnsOf(answer)) columns.get(name)!.set(column, at + from);
     });
     await Promise.all(answers);
@@ -84,30 +83,13 @@ export function reduceLogits({ logits: [first, second], vocabulary, targets }: F
   return out;
 }
 
-interface Helper {
-  ask(task: FigureTask): Promise<FigureAnswer>;
-  stop(): Promise<unknown>;
-}
+type Helper = Thread<FigureTask, FigureAnswer>;
 
-function startHelper(): Helper {
-  // A file of dist/, which lies beside src/. What this process was started with, `--input-type` say, may not fit it.
-  const worker = new Worker(new URL("../../dist/metrics/figure-helper.js", import.meta.url), { execArgv: [] });
-  worker.unref();
-  return {
-    async ask(task) {
-      // Of what is not shared, a copy goes over.
-      const logits = task.logits.map((values) => (isShared(values) ? values : values.slice()));
-      const given = logits.flatMap((values) => (isShared(values) ? [] : [values.buffer as ArrayBuffer]));
-      // The process must not end while it waits.
-      worker.ref();
-      const answered = once(worker, "message");
-      worker.postMessage({ ...task, logits } satisfies FigureTask, given);
-      const [answer] = (await answered) as [FigureAnswer];
-      worker.unref();
-      return answer;
-    },
-    stop: () => worker.terminate(),
-  };
+function askFor(helper: Helper, task: FigureTask): Promise<FigureAnswer> {
+  // Of what is not shared, a copy goes over.
+  const logits = task.logits.map((values) => (isShared(values) ? values : values.slice()));
+  const given = logits.flatMap((values) => (isShared(values) ? [] : [values.buffer as ArrayBuffer]));
+  return helper.ask({ ...task, logits }, given);
 }
 
 function isShared({ buffer }: FloatArray): boolean {

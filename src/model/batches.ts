@@ -1,4 +1,4 @@
-import { type Engine, type Executable, emptyRows, type Rows, type Segment, type Weights } from "../engine/engine.js";
+import { type Executable, emptyRows, type Rows, type RowsTaker, type Segment, type Weights } from "../engine/engine.js";
 import type { FloatArray } from "../tensor/matrix.js";
 import type { Model } from "./model.js";
 
@@ -104,20 +104,12 @@ function byContext(continuations: readonly Continuation[]) {
 }
 
 /** The token embeddings of windows of ids, batch by batch, in the engine's precision. */
-export async function embedWindows(
-  model: Model,
-  engine: Pick<Engine, "precision">,
-  windows: readonly Int32Array[],
-): Promise<Batch[]> {
+export async function embedWindows(model: Model, engine: RowsTaker, windows: readonly Int32Array[]): Promise<Batch[]> {
   return embed(model, engine, batchWindows(windows));
 }
 
 /** The token embeddings, in the engine's precision. */
-export async function embed(
-  model: Model,
-  engine: Pick<Engine, "precision">,
-  groups: readonly Tokens[],
-): Promise<Batch[]> {
+export async function embed(model: Model, engine: RowsTaker, groups: readonly Tokens[]): Promise<Batch[]> {
   const { hiddenSize } = model.architecture;
   const batches: Batch[] = [];
   for (let from = 0, to = 0; from < groups.length; from = to) {
@@ -141,8 +133,36 @@ export async function embed(
 }
 
 /**
- * Replaces the hidden states of every batch by a block's output. One spare piece of memory goes round: each batch's old
- * states become the room for the next one's new ones.
+ * Calls `each` for every batch: of those in memory for as many at once as there are lanes, a lane's number with it, until too few are
+ * left for all lanes; else for one after the other. In order, so far as they begin.
+ */
+export async function eachBatch(
+  batches: Batches,
+  lanes: number,
+  each: (batch: Batch, lane?: number) => Promise<void>,
+): Promise<void> {
+  if (!Array.isArray(batches) || lanes < 2) {
+    for await (const batch of batches) await each(batch);
+    return;
+  }
+  const rest = batches.length % lanes;
+  const waiting = (batches.slice(0, batches.length - rest) as Batch[]).values();
+  const busy = Array.from({ length: lanes }, async (_, lane) => {
+    try {
+      for (const batch of waiting) await each(batch, lane);
+    } finally {
+      // Where one has failed the others begin nothing more.
+      while (!waiting.next().done);
+    }
+  });
+  const ends = await Promise.allSettled(busy);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  for (const batch of batches.slice(batches.length - rest) as Batch[]) await each(batch);
+}
+
+/**
+ * Replaces the hidden states of every batch by a block's output. Spare pieces of memory go round: each batch's old states become
+ * the room for the new ones of the next in its lane.
  */
 export async function propagate(
   executable: Executable,
@@ -150,13 +170,13 @@ export async function propagate(
   weights: Weights,
   onBatch: (batch: Batch) => void,
 ): Promise<void> {
-  let spare: FloatArray | undefined;
-  for await (const batch of batches) {
-    const output = await executable.run(asRows(batch), weights, spare);
-    spare = batch.hidden;
+  const spare = new Map<number, FloatArray>();
+  await eachBatch(batches, executable.lanes, async (batch, lane) => {
+    const output = await executable.run(asRows(batch), weights, spare.get(lane ?? 0), lane);
+    spare.set(lane ?? 0, batch.hidden);
     batch.hidden = output;
     onBatch(batch);
-  }
+  });
 }
 
 /** A batch as an engine's input. */

@@ -4,9 +4,10 @@ import type { Engine } from "../engine.js";
 import { createGraphEngine } from "../onnxruntime/onnxruntime.js";
 import { openSession, versionOn } from "../onnxruntime/session.js";
 import { openArena } from "./arena.js";
+import { createLanes, lanesFor, workForLanes } from "./lanes.js";
 import { type ElementType, openLibrary } from "./library.js";
 import { createProducts } from "./products.js";
-import { openStages } from "./session.js";
+import { openStages, stagesOf } from "./session.js";
 
 /**
  * oneDNN for the matrix products, in float32 or bfloat16, and what lies between them in float32: by a kernel, or by onnxruntime. In
@@ -27,6 +28,9 @@ export function createOneDnnEngine(
   const products = createProducts(library, precision, threads);
   products.check();
   const arena = openArena();
+  // They take memory, for which no limit provides.
+  const count = frugal || !library.setThreads ? 1 : lanesFor(threads);
+  const lanes = count > 1 ? createLanes({ precision, threads: Math.floor(threads / count) }) : undefined;
   // One run at a time: runs of a graph share what lies between its stages.
   let turn: Promise<unknown> = Promise.resolve();
   const engine = createGraphEngine({
@@ -38,10 +42,14 @@ export function createOneDnnEngine(
     takesBfloat16: precision === "bfloat16",
     takesShared: true,
     version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,
+    lanes: count,
     open: async (graph) => {
       const session = await openStages(graph, products, arena, (part) => openSession(part, { threads, frugal }));
+      const isForLanes = lanes && workForLanes(stagesOf(graph, products));
+      const runBeside = isForLanes && lanes.open(graph);
       return {
-        run(feeds, fetches) {
+        run(feeds, fetches = {}, lane = undefined) {
+          if (lane !== undefined && runBeside && isForLanes(feeds)) return runBeside(lane, feeds, fetches);
           const result = turn.then(() => session.run(feeds, fetches));
           turn = result.catch(() => {});
           return result;
@@ -54,6 +62,7 @@ export function createOneDnnEngine(
     ...engine,
     async dispose() {
       await engine.dispose();
+      await lanes?.dispose();
       products.dispose();
     },
   };

@@ -12,6 +12,11 @@ interface Open extends Stage {
   readonly session: Session | undefined;
 }
 
+/** A graph cut as these products can compute it. */
+export function stagesOf(graph: Graph, products: Products): Stage[] {
+  return cutIntoStages(graph, new Set(COMPUTED.filter((kind) => kind !== "attention" || products.softmax)));
+}
+
 /**
  * A graph whose products, and most of what lies between them, are computed here, and the rest by onnxruntime. Sessions that
  * share an arena must not run at once.
@@ -22,9 +27,8 @@ export async function openStages(
   arena: Arena,
   open: (graph: Graph) => Promise<Session>,
 ): Promise<Session> {
-  const kinds = COMPUTED.filter((kind) => kind !== "attention" || products.softmax);
   const stages: Open[] = [];
-  for (const stage of cutIntoStages(graph, new Set(kinds))) {
+  for (const stage of stagesOf(graph, products)) {
     stages.push({ ...stage, session: stage.graph && (await open(stage.graph)) });
   }
   const plan = planOf(graph, stages);

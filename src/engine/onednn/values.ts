@@ -73,7 +73,7 @@ export class Values {
   /** As onnxruntime reads it. */
   tensor(name: string): Tensor {
     const feed = this.#feeds[name];
-    if (feed) return feed.type === "uint16" ? widened(feed) : feed;
+    if (feed) return feed.type === "uint16" ? widened(feed) : unshared(feed);
     const value = this.#value(name);
     return value.tensor ?? new Tensor("float32", this.floats(name), [value.rows, value.columns]);
   }
@@ -216,6 +216,13 @@ function widened({ data, dims }: Tensor): Tensor {
     inFloat32.set(data, found);
   }
   return found;
+}
+
+/** In memory of this thread alone: onnxruntime takes no other. */
+function unshared(feed: Tensor): Tensor {
+  if (feed.type !== "float32") return feed;
+  const data = feed.data as Float32Array;
+  return data.buffer instanceof SharedArrayBuffer ? new Tensor("float32", new Float32Array(data), feed.dims) : feed;
 }
 
 function tablesOfMask(mask: Float32Array, keys: number): [Float32Array, Int32Array] {

@@ -4,7 +4,7 @@ import { InputError, RunError } from "../../errors.js";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { cachedAttention } from "../cache.js";
 import { describe } from "../describe.js";
-import type { Device, Engine, Executable, Observable, Rows } from "../engine.js";
+import { type Device, type Engine, type Executable, emptyRows, type Observable, type Rows } from "../engine.js";
 import type { Program } from "../operations.js";
 import { chunksOf } from "./attention.js";
 import { appendToCache, cacheFeeds, PROJECTED } from "./cached-attention.js";
@@ -54,8 +54,12 @@ export function createOnnxRuntimeEngine(options: { threads?: number; frugal?: bo
 /** An engine that computes ONNX graphs, however `open` does it. */
 export function createGraphEngine({
   open: openGraph,
+  lanes = 1,
   ...of
-}: Omit<Engine, "check" | "compile" | "multiply" | "dispose"> & { readonly open: Open }): Engine {
+}: Omit<Engine, "check" | "compile" | "multiply" | "dispose"> & {
+  readonly open: Open;
+  readonly lanes?: number;
+}): Engine {
   const executables = new Map<string, Promise<Executable>>();
   const sessions: Session[] = [];
   const open: Open = async (graph) => {
@@ -69,7 +73,7 @@ export function createGraphEngine({
     compile(program) {
       let executable = executables.get(program.key);
       if (!executable) {
-        executable = Promise.resolve(compile(program, open));
+        executable = Promise.resolve(compile(program, open, { ...of, lanes }));
         executables.set(program.key, executable);
       }
       return executable;
@@ -87,7 +91,11 @@ export function createGraphEngine({
 }
 
 /** A graph for each purpose and number of attention chunks, made when first needed. */
-function compile(program: Program, open: Open): Executable {
+function compile(
+  program: Program,
+  open: Open,
+  { takesShared, lanes }: Pick<Engine, "takesShared"> & Pick<Executable, "lanes">,
+): Executable {
   const { inputs, attentions } = describe(program);
   const graphs = new Map<string, { traced: Traced; session: Promise<Session> }>();
   const feeder = createFeeder(program);
@@ -114,14 +122,16 @@ function compile(program: Program, open: Open): Executable {
   const output = ({ windows, tokens }: Rows, room: FloatArray | undefined) => {
     const rows = windows * tokens;
     const size = rows * program.columns.out;
-    const data = room instanceof Float32Array && room.length === size ? room : new Float32Array(size);
+    const fits = room instanceof Float32Array && room.length === size;
+    const data = (fits ? room : emptyRows({ precision: "float32", takesShared }, size)) as Float32Array;
     return { data, tensor: new Tensor("float32", data, [rows, program.columns.out]) };
   };
   return {
-    async run(x, weights, room) {
+    lanes,
+    async run(x, weights, room, lane) {
       const { traced, session } = prepare(x, "run");
       const { data, tensor } = output(x, room);
-      await (await session).run(feeder(traced, x, weights), { [OUTPUT]: tensor });
+      await (await session).run(feeder(traced, x, weights), { [OUTPUT]: tensor }, lane);
       return data;
     },
     async extend(x, weights, place, room) {
@@ -138,11 +148,20 @@ function compile(program: Program, open: Open): Executable {
     observe(what) {
       const sums = sumsOf(what);
       sums.begin();
+      let last: Promise<unknown> = Promise.resolve();
       return {
-        async add(x, weights) {
+        // A Gram matrix is summed where it is, by one run after the other.
+        lanes: what === "gram" ? 1 : lanes,
+        async add(x, weights, lane) {
+          const before = last;
           const { traced, session } = prepare(x, what);
-          const feeds = feeder(traced, x, weights, undefined, sums.feeds);
-          const outputs = await (await session).run(feeds, { ...counts, ...sums.fetches });
+          const run = session.then((ready) => {
+            const feeds = feeder(traced, x, weights, undefined, sums.feeds);
+            return ready.run(feeds, { ...counts, ...sums.fetches }, lane);
+          });
+          last = Promise.allSettled([before, run]);
+          const outputs = await run;
+          await before;
           sums.ran(outputs);
           return inputs.map(({ gathered }, i) =>
             gathered ? Number((outputs[rowsName(i)]!.data as BigInt64Array)[0]) : x.windows * x.tokens,

@@ -9,11 +9,15 @@ export function versionOn(device: Device): string {
 }
 
 export type Feeds = Record<string, Tensor>;
+export type Fetches = Readonly<Record<string, Tensor | null>>;
 
 /** A graph made ready to run. */
 export interface Session {
-  /** Outputs by name: in the tensors that `fetches` gives, or in new ones where that has null. */
-  run(feeds: Feeds, fetches?: Readonly<Record<string, Tensor | null>>): Promise<Feeds>;
+  /**
+   * Outputs by name: in the tensors that `fetches` gives, or in new ones where that has null. In a lane, as Executable has it, where
+   * the session knows any.
+   */
+  run(feeds: Feeds, fetches?: Fetches, lane?: number): Promise<Feeds>;
   release(): Promise<void>;
 }
 

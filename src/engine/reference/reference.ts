@@ -29,6 +29,7 @@ export function createReferenceEngine(): Engine {
 
 function compile(program: Program): Executable {
   return {
+    lanes: 1,
     async run(x, weights) {
       await breathe();
       return program.build(builder(x, weights), input(x, program)).data;
@@ -42,6 +43,7 @@ function compile(program: Program): Executable {
         ({ columns }) => new Float64Array(what === "gram" ? columns * columns : columns),
       );
       return {
+        lanes: 1,
         async add(x, weights) {
           await breathe();
           const seen = new Set<Value>();

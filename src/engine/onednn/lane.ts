@@ -1,0 +1,52 @@
+// A thread of the lanes: runs one graph after the other, with one thread of oneDNN's.
+import { parentPort, workerData } from "node:worker_threads";
+import type { Session } from "../onnxruntime/session.js";
+import { openArena } from "./arena.js";
+import type { LaneAnswer, LaneFeed, LaneSettings, LaneTask } from "./lanes.js";
+import { openLibrary } from "./library.js";
+import { createProducts } from "./products.js";
+import { asTensor, type Numbers } from "./rooms.js";
+import { openStages } from "./session.js";
+
+const { precision, threads } = workerData as LaneSettings;
+const products = createProducts(openLibrary(), precision, threads);
+const arena = openArena();
+const sessions = new Map<number, Promise<Session>>();
+const rooms = new Map<number, { numbers: Numbers; version: number }>();
+
+async function run({ id, graph, kept, gone, feeds, fetches }: LaneTask): Promise<LaneAnswer> {
+  for (const [room, numbers] of kept) rooms.set(room, { numbers, version: -1 });
+  for (const room of gone) rooms.delete(room);
+  if (graph) {
+    sessions.set(
+      id,
+      openStages(graph, products, arena, () => {
+        throw new Error("a lane was given a graph that needs onnxruntime");
+      }),
+    );
+  }
+  const session = await sessions.get(id)!;
+  const tensors = (from: LaneTask["feeds"]) =>
+    Object.entries(from).map(([name, feed]) => [name, asTensor(numbersOf(feed), feed.dims)] as const);
+  const inPlace = new Map(
+    Object.entries(fetches).map(([name, tensor]) => [name, tensor && asTensor(tensor.data, tensor.dims)]),
+  );
+  const made = await session.run(Object.fromEntries(tensors(feeds)), Object.fromEntries(inPlace));
+  return Object.fromEntries(
+    Object.entries(made)
+      .filter(([name]) => !inPlace.get(name))
+      .map(([name, { data, dims }]) => [name, { data: data as Numbers, dims }]),
+  );
+}
+
+function numbersOf(feed: LaneFeed): Numbers {
+  if ("data" in feed) return feed.data;
+  const room = rooms.get(feed.room)!;
+  // Others in the same memory are another array, so that nobody takes them for those that were there.
+  if (room.version !== feed.version) rooms.set(feed.room, { numbers: room.numbers.subarray(), version: feed.version });
+  return rooms.get(feed.room)!.numbers;
+}
+
+parentPort?.on("message", async (task: LaneTask) => {
+  parentPort?.postMessage(await run(task).catch((error: Error): LaneAnswer => ({ error })));
+});
