@@ -14,6 +14,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "errors.ts": 0,
   "files.ts": 0,
   "progress.ts": 0,
+  "thread.ts": 0,
   "version.ts": 0,
   engine: 1,
   model: 2,

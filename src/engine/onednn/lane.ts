@@ -1,5 +1,6 @@
 // A thread of the lanes: runs one graph after the other, with one thread of oneDNN's.
 import { parentPort, workerData } from "node:worker_threads";
+import { RunError } from "../../errors.js";
 import type { Session } from "../onnxruntime/session.js";
 import { openArena } from "./arena.js";
 import type { LaneAnswer, LaneFeed, LaneSettings, LaneTask } from "./lanes.js";
@@ -32,11 +33,8 @@ async function run({ id, graph, kept, gone, feeds, fetches }: LaneTask): Promise
     Object.entries(fetches).map(([name, tensor]) => [name, tensor && asTensor(tensor.data, tensor.dims)]),
   );
   const made = await session.run(Object.fromEntries(tensors(feeds)), Object.fromEntries(inPlace));
-  return Object.fromEntries(
-    Object.entries(made)
-      .filter(([name]) => !inPlace.get(name))
-      .map(([name, { data, dims }]) => [name, { data: data as Numbers, dims }]),
-  );
+  const others = Object.entries(made).filter(([name]) => !inPlace.get(name));
+  return { made: Object.fromEntries(others.map(([name, { data, dims }]) => [name, { data: data as Numbers, dims }])) };
 }
 
 function numbersOf(feed: LaneFeed): Numbers {
@@ -48,5 +46,7 @@ function numbersOf(feed: LaneFeed): Numbers {
 }
 
 parentPort?.on("message", async (task: LaneTask) => {
-  parentPort?.postMessage(await run(task).catch((error: Error): LaneAnswer => ({ error })));
+  parentPort?.postMessage(
+    await run(task).catch((error): LaneAnswer => ({ error, isRunError: error instanceof RunError })),
+  );
 });

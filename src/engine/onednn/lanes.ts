@@ -1,3 +1,4 @@
+import { RunError } from "../../errors.js";
 import { startThread, type Thread } from "../../thread.js";
 import type { Graph } from "../onnxruntime/onnx.js";
 import type { Feeds, Fetches } from "../onnxruntime/session.js";
@@ -66,7 +67,9 @@ export type LaneFeed =
   | { readonly room: number; readonly version: number; readonly dims: readonly number[] };
 
 /** What it made, but for what is in its place already. */
-export type LaneAnswer = Readonly<Record<string, LaneTensor>> | { readonly error: Error };
+export type LaneAnswer =
+  | { readonly made: Readonly<Record<string, LaneTensor>> }
+  | { readonly error: unknown; readonly isRunError: boolean };
 
 /** The graph input that is another one in every run. */
 const ROWS = "x";
@@ -144,11 +147,14 @@ async function runIn(
     feeds: Object.fromEntries(sent),
     fetches: Object.fromEntries(inPlace),
   });
-  if (answer.error instanceof Error) throw answer.error;
+  if ("error" in answer) {
+    const { error, isRunError } = answer;
+    throw isRunError ? new RunError((error as Error).message, { cause: error }) : error;
+  }
   lane.graphs.add(id);
   return Object.fromEntries(
     Object.entries(fetches).map(([name, tensor]) => {
-      const made = (answer as Readonly<Record<string, LaneTensor>>)[name];
+      const made = answer.made[name];
       if (!made) return [name, tensor!];
       if (!tensor) return [name, asTensor(made.data, made.dims)];
       (tensor.data as Float32Array).set(made.data as Float32Array);

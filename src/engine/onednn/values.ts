@@ -75,7 +75,9 @@ export class Values {
     const feed = this.#feeds[name];
     if (feed) return feed.type === "uint16" ? widened(feed) : unshared(feed);
     const value = this.#value(name);
-    return value.tensor ?? new Tensor("float32", this.floats(name), [value.rows, value.columns]);
+    return value.tensor
+      ? unshared(value.tensor)
+      : new Tensor("float32", this.floats(name), [value.rows, value.columns]);
   }
 
   /** Float32 [rows · columns], to be read before anything else is allocated. */

@@ -1,0 +1,122 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { engineCases } from "../../../test/support/engines.js";
+import { createMersenneTwister } from "../../random/mersenne.js";
+import type { FloatArray } from "../../tensor/matrix.js";
+import type { Engine, Executable, Rows, Weights } from "../engine.js";
+import type { Program } from "../operations.js";
+
+const TOKENS = 512;
+const [HIDDEN, BETWEEN, HEADS, SIZE] = [256, 768, 4, 64];
+/** Two threads, two lanes. */
+const THREADS = 2;
+
+const linear = (name: string, inputs: number, outputs: number) => ({ name, in: inputs, out: outputs, bias: false });
+const attention = { heads: HEADS, keyValueHeads: HEADS, headSize: SIZE, scale: SIZE ** -0.5 };
+const rotation = { heads: HEADS, headSize: SIZE, frequencies: [1, 0.1, 0.01] };
+/** Every operation that the engine computes itself; enough work for a lane. */
+const block: Program = {
+  key: "block",
+  columns: { in: HIDDEN, out: HIDDEN },
+  build(g, x) {
+    const normed = g.rmsNorm(x, { name: "norm", size: HIDDEN }, 1e-5);
+    const [q, k, v] = ["q", "k", "v"].map((name) => g.linear(normed, linear(name, HIDDEN, HIDDEN)));
+    const seen = g.attention(g.rope(q!, rotation), g.rope(k!, rotation), v!, attention);
+    const after = g.add(x, g.linear(seen, linear("o", HIDDEN, HIDDEN)));
+    const gate = g.silu(g.linear(after, linear("gate", HIDDEN, BETWEEN)));
+    const up = g.linear(after, linear("up", HIDDEN, BETWEEN));
+    return g.add(after, g.linear(g.mul(gate, up), linear("down", BETWEEN, HIDDEN)));
+  },
+};
+
+const { random } = createMersenneTwister(11);
+const numbers = (length: number, size: number) => Float32Array.from({ length }, () => size * (2 * random() - 1));
+const weightsOf = (): Weights =>
+  new Map([
+    ["norm.weight", numbers(HIDDEN, 1)],
+    ...["q", "k", "v", "o"].map((name) => [`${name}.weight`, numbers(HIDDEN * HIDDEN, 0.1)] as const),
+    ...["gate", "up", "down"].map((name) => [`${name}.weight`, numbers(HIDDEN * BETWEEN, 0.1)] as const),
+  ]);
+const rowsOf = (): Rows => ({ data: numbers(TOKENS * HIDDEN, 1), windows: 1, tokens: TOKENS });
+
+/** The largest difference, of the largest number. */
+function difference(a: FloatArray, b: FloatArray): number {
+  let [largest, most] = [0, 0];
+  for (const [i, one] of a.entries()) {
+    largest = Math.max(largest, Math.abs(one));
+    most = Math.max(most, Math.abs(one - b[i]!));
+  }
+  return most / largest;
+}
+
+describe.each(engineCases.filter(({ engine }) => engine === "onednn"))("lanes: $title", (of) => {
+  /** Of a run by other threads, whose sums may begin elsewhere: where those round otherwise, bfloat16 does. */
+  const digits = of.precision === "bfloat16" ? 2 ** -8 : 1e-5;
+  let engine: Engine;
+  let executable: Executable;
+  beforeAll(async () => {
+    if (of.isSkipped) return;
+    engine = of.create({ threads: THREADS });
+    executable = await engine.compile(block);
+  });
+  afterAll(() => engine?.dispose());
+
+  it.skipIf(of.isSkipped)("runs side by side give what runs with all threads do", async () => {
+    expect(executable.lanes).toBe(THREADS);
+    const weights = weightsOf();
+    const xs = [rowsOf(), rowsOf(), rowsOf()];
+    const alone = [];
+    for (const x of xs) alone.push(await executable.run(x, weights));
+    const rooms = xs.map(() => new Float32Array(TOKENS * HIDDEN));
+    const beside = await Promise.all(xs.map((x, i) => executable.run(x, weights, rooms[i], i % THREADS)));
+    for (const [i, output] of beside.entries()) {
+      expect(output).toBe(rooms[i]);
+      expect(difference(alone[i]!, output)).toBeLessThan(digits);
+    }
+  });
+
+  it.skipIf(of.isSkipped)("this thread is free meanwhile", async () => {
+    let isDone = false;
+    const run = executable.run(rowsOf(), weightsOf(), undefined, 0).then(() => {
+      isDone = true;
+    });
+    // An engine that computed here would be done before the event loop's next turn but one.
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    expect(isDone).toBe(false);
+    await run;
+  });
+
+  it.skipIf(of.isSkipped)("other weights in the same memory are other weights", async () => {
+    const x = rowsOf();
+    const weights = weightsOf();
+    const run = () => Promise.all([0, 1].map((lane) => executable.run(x, new Map(weights), undefined, lane)));
+    const before = await run();
+    const others = weightsOf();
+    for (const [name, weight] of weights) {
+      weight.set(others.get(name)!);
+      (weights as Map<string, Float32Array>).set(name, new Float32Array(weight.buffer as ArrayBuffer));
+    }
+    const expected = await executable.run(x, others);
+    for (const [lane, output] of (await run()).entries()) {
+      expect(difference(before[lane]!, output)).toBeGreaterThan(0.1);
+      expect(difference(expected, output)).toBeLessThan(digits);
+    }
+  });
+
+  it.skipIf(of.isSkipped)("sums are those of runs one after the other, to the last bit", async () => {
+    const weights = weightsOf();
+    const xs = Array.from({ length: 4 }, rowsOf);
+    const inOrder = executable.observe("squaredNorms");
+    expect(inOrder.lanes).toBe(THREADS);
+    for (const x of xs) await inOrder.add(x, weights, 0);
+    const expected = inOrder.sums().map((sum) => sum.slice());
+    const beside = executable.observe("squaredNorms");
+    const rows = await Promise.all(xs.map((x, i) => beside.add(x, weights, i % THREADS)));
+    expect(rows).toEqual(xs.map(() => expected.map(() => TOKENS)));
+    expect(beside.sums()).toEqual(expected);
+  });
+
+  it.skipIf(of.isSkipped)("runs that add to one another's sums have no lanes", () => {
+    expect(executable.observe("gram").lanes).toBe(1);
+  });
+});
