@@ -17,6 +17,22 @@ export class AbortError extends Error {
   override readonly name = "AbortError";
 }
 
+/** An error as it may be sent to another thread, which would forget its class. */
+export interface SentError {
+  readonly error: unknown;
+  readonly name: string;
+}
+
+export function sendable(error: unknown): SentError {
+  return { error, name: error instanceof Error ? error.name : "" };
+}
+
+/** The error that was sent. */
+export function received({ error, name }: SentError): unknown {
+  const Class = [InputError, RunError].find((one) => new one().name === name);
+  return Class && error instanceof Error ? new Class(error.message, { cause: error }) : error;
+}
+
 /** Throws AbortError when the signal has fired. Call it between units of work. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AbortError("stopped");

@@ -40,8 +40,7 @@ export function createCache(
   capacity: number,
 ): Cache {
   const { keyValueHeads, headSize: size } = cachedAttention(program);
-  const room = () =>
-    emptyRows({ precision: engine.precision, takesShared: false }, sequences * keyValueHeads * capacity * size);
+  const room = () => emptyRows(engine, sequences * keyValueHeads * capacity * size);
   return { keys: room(), values: room(), keyValueHeads, capacity, size };
 }
 

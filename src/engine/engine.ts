@@ -59,7 +59,7 @@ export type Observable = "squaredNorms" | "gram";
 
 /** A program made ready to run with any layer's weights. */
 export interface Executable {
-  /** How many runs it can compute side by side, each with one thread: in lanes 0, 1, … of that many. */
+  /** How many runs it can compute side by side, each with its share of the threads: in lanes 0, 1, … of that many. */
   readonly lanes: number;
   /**
    * The program's output, [windows × tokens, columns out], in the engine's precision; written to `room`, and that
@@ -140,11 +140,14 @@ export function howComputed({ name, precision, device }: Pick<Engine, "name" | "
   return device === "cpu" ? how : [...how, device];
 }
 
-/** Room for a program's output in an engine's precision: where other threads can read it in its place, if the engine writes there. */
-export function emptyRows({ precision, takesShared }: RowsTaker, length: number): FloatArray {
-  const bytes = (precision === "float64" ? 8 : 4) * length;
-  const memory = takesShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
-  return precision === "float64" ? new Float64Array(memory) : new Float32Array(memory);
+/** Room for a program's output in an engine's precision. */
+export function emptyRows(engine: Pick<Engine, "precision">, length: number): FloatArray {
+  return engine.precision === "float64" ? new Float64Array(length) : new Float32Array(length);
 }
 
-export type RowsTaker = Pick<Engine, "precision" | "takesShared">;
+/** The same, where other threads can read it in its place, if the engine writes there. */
+export function sharedRows(engine: Pick<Engine, "precision" | "takesShared">, length: number): FloatArray {
+  if (!engine.takesShared) return emptyRows(engine, length);
+  if (engine.precision === "float64") return new Float64Array(new SharedArrayBuffer(8 * length));
+  return new Float32Array(new SharedArrayBuffer(4 * length));
+}

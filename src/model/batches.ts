@@ -1,4 +1,4 @@
-import { type Executable, emptyRows, type Rows, type RowsTaker, type Segment, type Weights } from "../engine/engine.js";
+import { type Engine, type Executable, emptyRows, type Rows, type Segment, type Weights } from "../engine/engine.js";
 import type { FloatArray } from "../tensor/matrix.js";
 import type { Model } from "./model.js";
 
@@ -104,12 +104,20 @@ function byContext(continuations: readonly Continuation[]) {
 }
 
 /** The token embeddings of windows of ids, batch by batch, in the engine's precision. */
-export async function embedWindows(model: Model, engine: RowsTaker, windows: readonly Int32Array[]): Promise<Batch[]> {
+export async function embedWindows(
+  model: Model,
+  engine: Pick<Engine, "precision">,
+  windows: readonly Int32Array[],
+): Promise<Batch[]> {
   return embed(model, engine, batchWindows(windows));
 }
 
 /** The token embeddings, in the engine's precision. */
-export async function embed(model: Model, engine: RowsTaker, groups: readonly Tokens[]): Promise<Batch[]> {
+export async function embed(
+  model: Model,
+  engine: Pick<Engine, "precision">,
+  groups: readonly Tokens[],
+): Promise<Batch[]> {
   const { hiddenSize } = model.architecture;
   const batches: Batch[] = [];
   for (let from = 0, to = 0; from < groups.length; from = to) {

@@ -1,4 +1,4 @@
-import { type Engine, emptyRows, type Rows, type Weights } from "../engine/engine.js";
+import { type Engine, emptyRows, type Rows, sharedRows, type Weights } from "../engine/engine.js";
 import { throwIfAborted } from "../errors.js";
 import { createStopwatch, type Stopwatch } from "../progress.js";
 import type { FloatArray } from "../tensor/matrix.js";
@@ -240,7 +240,7 @@ async function scoreBatches(
   const size = Math.min(positionsAtOnce(streams), rows.length);
   const windows = tokens.reduce((sum, batch) => sum + batch.windows, 0);
   const steps = (windows * streams.reduce((sum, { model }) => sum + headSteps(model), 0)) / rows.length;
-  const rooms = streams.map(({ model }) => emptyRows(engine, size * model.architecture.vocabularySize));
+  const rooms = streams.map(({ model }) => sharedRows(engine, size * model.architecture.vocabularySize));
   for (let from = 0, to = 0; from < rows.length; from = to) {
     // Never of two batches: what goes through a head together decides the last digits too.
     for (to = from + 1; to < rows.length && to < from + size && rows[to]!.batch === rows[from]!.batch; ) to++;

@@ -1,6 +1,6 @@
 import { open, rm } from "node:fs/promises";
 import { readExactly, writeExactly } from "../checkpoint/folder.js";
-import { emptyRows, type RowsTaker } from "../engine/engine.js";
+import { type Engine, emptyRows } from "../engine/engine.js";
 import { bytesOf, type FloatArray } from "../tensor/matrix.js";
 import { type Batch, batchWindows, embed } from "./batches.js";
 import type { Model } from "./model.js";
@@ -17,7 +17,7 @@ export interface SpilledBatches extends AsyncIterable<Batch> {
  */
 export async function spillWindows(
   model: Model,
-  engine: RowsTaker,
+  engine: Pick<Engine, "precision">,
   windows: readonly Int32Array[],
   path: string,
 ): Promise<SpilledBatches> {

@@ -1,19 +1,19 @@
-// A thread of the lanes: runs one graph after the other, with one thread of oneDNN's.
+// A lane's thread: computes one run after the other.
 import { parentPort, workerData } from "node:worker_threads";
-import { RunError } from "../../errors.js";
+import { sendable } from "../../errors.js";
 import type { Session } from "../onnxruntime/session.js";
 import { openArena } from "./arena.js";
 import type { LaneAnswer, LaneFeed, LaneSettings, LaneTask } from "./lanes.js";
 import { openLibrary } from "./library.js";
 import { createProducts } from "./products.js";
-import { asTensor, type Numbers } from "./rooms.js";
+import { asTensor, type TensorData } from "./rooms.js";
 import { openStages } from "./session.js";
 
 const { precision, threads } = workerData as LaneSettings;
 const products = createProducts(openLibrary(), precision, threads);
 const arena = openArena();
 const sessions = new Map<number, Promise<Session>>();
-const rooms = new Map<number, { numbers: Numbers; version: number }>();
+const rooms = new Map<number, { numbers: TensorData; version: number }>();
 
 async function run({ id, graph, kept, gone, feeds, fetches }: LaneTask): Promise<LaneAnswer> {
   for (const [room, numbers] of kept) rooms.set(room, { numbers, version: -1 });
@@ -34,10 +34,12 @@ async function run({ id, graph, kept, gone, feeds, fetches }: LaneTask): Promise
   );
   const made = await session.run(Object.fromEntries(tensors(feeds)), Object.fromEntries(inPlace));
   const others = Object.entries(made).filter(([name]) => !inPlace.get(name));
-  return { made: Object.fromEntries(others.map(([name, { data, dims }]) => [name, { data: data as Numbers, dims }])) };
+  return {
+    made: Object.fromEntries(others.map(([name, { data, dims }]) => [name, { data: data as TensorData, dims }])),
+  };
 }
 
-function numbersOf(feed: LaneFeed): Numbers {
+function numbersOf(feed: LaneFeed): TensorData {
   if ("data" in feed) return feed.data;
   const room = rooms.get(feed.room)!;
   // Others in the same memory are another array, so that nobody takes them for those that were there.
@@ -46,7 +48,5 @@ function numbersOf(feed: LaneFeed): Numbers {
 }
 
 parentPort?.on("message", async (task: LaneTask) => {
-  parentPort?.postMessage(
-    await run(task).catch((error): LaneAnswer => ({ error, isRunError: error instanceof RunError })),
-  );
+  parentPort?.postMessage(await run(task).catch(sendable));
 });

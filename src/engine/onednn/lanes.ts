@@ -1,47 +1,43 @@
-import { RunError } from "../../errors.js";
+import { received, type SentError } from "../../errors.js";
 import { startThread, type Thread } from "../../thread.js";
+import { describe } from "../describe.js";
 import type { Graph } from "../onnxruntime/onnx.js";
 import type { Feeds, Fetches } from "../onnxruntime/session.js";
+import { trace } from "../onnxruntime/trace.js";
+import type { Program } from "../operations.js";
 import type { ElementType } from "./library.js";
-import { asTensor, createRooms, type Numbers, type Rooms } from "./rooms.js";
+import { asTensor, createRooms, type Rooms, type TensorData } from "./rooms.js";
 import type { Stage } from "./stages.js";
 
 /**
- * Threads that each compute whole runs, with oneDNN in one thread and an arena of their own. As many runs side by side take less time
+ * Threads that each compute whole runs, with a share of oneDNN's threads and an arena of their own. As many runs side by side take less time
  * than one after the other with all threads: nobody waits for others between the steps, what lies between the products is computed by
  * all, and a thread finds what it wrote in its own caches.
  */
 export interface Lanes {
-  /** How to run a graph of which nothing needs onnxruntime. */
+  readonly count: number;
+  /** How to run a graph of which nothing needs onnxruntime: one run of a lane after the other. */
   open(graph: Graph): (lane: number, feeds: Feeds, fetches: Fetches) => Promise<Feeds>;
   dispose(): Promise<void>;
 }
 
 /** How many there are at most: each has weights and values of its own. With more threads than that, each has several. */
 const MOST_LANES = 8;
-/** Bytes of weights from which on the processor's last cache has no room for those of several lanes. */
-const MANY_BYTES = 2 ** 25;
-/** Multiplications, a few milliseconds of them, below which a run is over before a thread would have been told of it. */
-const LEAST_WORK = 2 ** 28;
+/** Weights of a block below which a run is over before a thread would have been told of it. */
+const LEAST_WEIGHTS = 2 ** 18;
+/** Their bytes from which on lanes gain little (6% at 50 MB, 2% at 180), and each has them packed in memory. */
+const MANY_BYTES = 2 ** 26;
 
-/** How many lanes so many threads make up. */
-export function lanesFor(threads: number): number {
-  return Math.min(threads, MOST_LANES);
-}
-
-/** Which runs of a graph are to go to lanes; none of one that needs onnxruntime, or adds to sums of other runs. */
-export function workForLanes(stages: readonly Stage[]): ((feeds: Feeds) => boolean) | undefined {
-  const steps = stages.flatMap((stage) => stage.steps);
-  if (stages.some(({ graph }) => graph) || steps.some(({ kind }) => kind === "gram")) return undefined;
-  const names = steps.flatMap((step) => (step.kind === "linear" ? [step.weight] : []));
-  return (feeds) => {
-    const weights = names.map((name) => feeds[name]!.data as Numbers);
-    const [windows, tokens] = feeds[ROWS]!.dims as readonly [number, number];
-    const sum = (of: (weight: Numbers) => number) => weights.reduce((total, weight) => total + of(weight), 0);
-    return (
-      sum(({ byteLength }) => byteLength) <= MANY_BYTES && windows * tokens * sum(({ length }) => length) >= LEAST_WORK
-    );
-  };
+/** Whether runs of a program gain by lanes: where nothing in it needs onnxruntime. */
+export function isForLanes(
+  program: Program,
+  precision: ElementType,
+  stagesOf: (graph: Graph) => readonly Stage[],
+): boolean {
+  const weights = describe(program).linears.reduce((sum, { in: inputs, out }) => sum + inputs * out, 0);
+  const bytes = (precision === "bfloat16" ? 2 : 4) * weights;
+  if (weights < LEAST_WEIGHTS || bytes > MANY_BYTES) return false;
+  return stagesOf(trace(program, "run", 1).graph).every(({ graph }) => !graph);
 }
 
 /** What a thread is to run. */
@@ -50,14 +46,14 @@ export interface LaneTask {
   readonly id: number;
   readonly graph?: Graph;
   /** Numbers that are the same in many runs, and those that nobody has any more. */
-  readonly kept: readonly (readonly [room: number, numbers: Numbers])[];
+  readonly kept: readonly (readonly [room: number, numbers: TensorData])[];
   readonly gone: readonly number[];
   readonly feeds: Readonly<Record<string, LaneFeed>>;
   readonly fetches: Readonly<Record<string, LaneTensor | null>>;
 }
 
 interface LaneTensor {
-  readonly data: Numbers;
+  readonly data: TensorData;
   readonly dims: readonly number[];
 }
 
@@ -67,19 +63,17 @@ export type LaneFeed =
   | { readonly room: number; readonly version: number; readonly dims: readonly number[] };
 
 /** What it made, but for what is in its place already. */
-export type LaneAnswer =
-  | { readonly made: Readonly<Record<string, LaneTensor>> }
-  | { readonly error: unknown; readonly isRunError: boolean };
+export type LaneAnswer = { readonly made: Readonly<Record<string, LaneTensor>> } | SentError;
 
 /** The graph input that is another one in every run. */
 const ROWS = "x";
 
 interface Lane {
   readonly thread: Thread<LaneTask, LaneAnswer>;
-  /** The run that it is busy with. */
-  last: Promise<unknown>;
   readonly graphs: Set<number>;
   readonly rooms: Set<number>;
+  /** Shared memory for the rows of a run and for its output, by their names. */
+  readonly memory: Map<string, SharedArrayBuffer>;
 }
 
 /** What every lane's thread is told at its beginning. */
@@ -88,25 +82,43 @@ export interface LaneSettings {
   readonly threads: number;
 }
 
-/** They begin at their first run. */
-export function createLanes(settings: LaneSettings): Lanes {
+/** Lanes for so many threads, two at least; they begin at their first run. */
+export function createLanes(precision: ElementType, threads: number): Lanes | undefined {
+  const threadsEach = Math.ceil(threads / MOST_LANES);
+  const count = Math.floor(threads / threadsEach);
+  if (count < 2) return undefined;
   const lanes = new Map<number, Lane>();
   const rooms = createRooms();
   let graphs = 0;
   const start = (): Lane => ({
-    thread: startThread("engine/onednn/lane.js", settings),
-    last: Promise.resolve(),
+    thread: startThread("engine/onednn/lane.js", { precision, threads: threadsEach } satisfies LaneSettings),
     graphs: new Set(),
     rooms: new Set(),
+    memory: new Map(),
   });
+  const runIn = async (number: number, id: number, graph: Graph, feeds: Feeds, fetches: Fetches): Promise<Feeds> => {
+    const lane = lanes.get(number) ?? start();
+    lanes.set(number, lane);
+    const task = taskFor(lane, rooms, id, graph, feeds, fetches);
+    const answer = await lane.thread.ask(task).catch((error: unknown) => {
+      lanes.delete(number); // the next run begins another
+      throw error;
+    });
+    if ("error" in answer) throw received(answer);
+    lane.graphs.add(id);
+    return outputsOf(task, answer.made, fetches);
+  };
+  const last = new Map<number, Promise<unknown>>();
   return {
+    count,
     open(graph) {
       const id = graphs++;
-      return async (number, feeds, fetches) => {
-        const lane = lanes.get(number) ?? start();
-        lanes.set(number, lane);
-        const run = lane.last.then(() => runIn(lane, rooms, id, graph, feeds, fetches));
-        lane.last = run.catch(() => {});
+      return (number, feeds, fetches) => {
+        const run = (last.get(number) ?? Promise.resolve()).then(() => runIn(number, id, graph, feeds, fetches));
+        last.set(
+          number,
+          run.catch(() => {}),
+        );
         return run;
       };
     },
@@ -117,47 +129,52 @@ export function createLanes(settings: LaneSettings): Lanes {
   };
 }
 
-async function runIn(
-  lane: Lane,
-  rooms: Rooms,
-  id: number,
-  graph: Graph,
-  feeds: Feeds,
-  fetches: Fetches,
-): Promise<Feeds> {
-  const kept: [number, Numbers][] = [];
+function taskFor(lane: Lane, rooms: Rooms, id: number, graph: Graph, feeds: Feeds, fetches: Fetches): LaneTask {
+  const kept: [number, TensorData][] = [];
   const sent = Object.entries(feeds).map(([name, { data, dims }]): [string, LaneFeed] => {
-    if (name === ROWS) return [name, { data: data as Numbers, dims }];
-    const { room, version, numbers } = rooms.put(data as Numbers);
+    if (name === ROWS) {
+      const rows = place(lane, name, data.length);
+      rows.set(data as Float32Array);
+      return [name, { data: rows, dims }];
+    }
+    const { room, version, numbers } = rooms.put(data as TensorData);
     if (!lane.rooms.has(room)) kept.push([room, numbers]);
     lane.rooms.add(room);
     return [name, { room, version, dims }];
   });
   const gone = [...lane.rooms].filter((room) => !rooms.has(room));
   for (const room of gone) lane.rooms.delete(room);
-  const inPlace = Object.entries(fetches).map(([name, tensor]): [string, LaneTensor | null] => {
-    const data = tensor?.data as Numbers | undefined;
-    return [name, data?.buffer instanceof SharedArrayBuffer ? { data, dims: tensor!.dims } : null];
-  });
-  const answer = await lane.thread.ask({
+  const inPlace = Object.entries(fetches).map(([name, tensor]): [string, LaneTensor | null] => [
+    name,
+    tensor && { data: place(lane, name, tensor.data.length), dims: tensor.dims },
+  ]);
+  return {
     id,
     ...(!lane.graphs.has(id) && { graph }),
     kept,
     gone,
     feeds: Object.fromEntries(sent),
     fetches: Object.fromEntries(inPlace),
-  });
-  if ("error" in answer) {
-    const { error, isRunError } = answer;
-    throw isRunError ? new RunError((error as Error).message, { cause: error }) : error;
+  };
+}
+
+/** A lane's memory for so many numbers, the same for every run: fresh memory costs the system more than copying to it. */
+function place({ memory }: Lane, name: string, length: number): Float32Array {
+  const bytes = Float32Array.BYTES_PER_ELEMENT * length;
+  let found = memory.get(name);
+  if (!found || found.byteLength < bytes) {
+    found = new SharedArrayBuffer(bytes);
+    memory.set(name, found);
   }
-  lane.graphs.add(id);
+  return new Float32Array(found, 0, length);
+}
+
+/** What a run was to put out, where it was to be put. */
+function outputsOf(task: LaneTask, made: Readonly<Record<string, LaneTensor>>, fetches: Fetches): Feeds {
   return Object.fromEntries(
     Object.entries(fetches).map(([name, tensor]) => {
-      const made = answer.made[name];
-      if (!made) return [name, tensor!];
-      if (!tensor) return [name, asTensor(made.data, made.dims)];
-      (tensor.data as Float32Array).set(made.data as Float32Array);
+      if (!tensor) return [name, asTensor(made[name]!.data, made[name]!.dims)];
+      (tensor.data as Float32Array).set(task.fetches[name]!.data as Float32Array);
       return [name, tensor];
     }),
   );

@@ -4,7 +4,7 @@ import type { Engine } from "../engine.js";
 import { createGraphEngine } from "../onnxruntime/onnxruntime.js";
 import { openSession, versionOn } from "../onnxruntime/session.js";
 import { openArena } from "./arena.js";
-import { createLanes, lanesFor, workForLanes } from "./lanes.js";
+import { createLanes, isForLanes } from "./lanes.js";
 import { type ElementType, openLibrary } from "./library.js";
 import { createProducts } from "./products.js";
 import { openStages, stagesOf } from "./session.js";
@@ -29,8 +29,7 @@ export function createOneDnnEngine(
   products.check();
   const arena = openArena();
   // They take memory, for which no limit provides.
-  const count = frugal || !library.setThreads ? 1 : lanesFor(threads);
-  const lanes = count > 1 ? createLanes({ precision, threads: Math.floor(threads / count) }) : undefined;
+  const lanes = frugal || !library.setThreads ? undefined : createLanes(precision, threads);
   // One run at a time: runs of a graph share what lies between its stages.
   let turn: Promise<unknown> = Promise.resolve();
   const engine = createGraphEngine({
@@ -42,14 +41,14 @@ export function createOneDnnEngine(
     takesBfloat16: precision === "bfloat16",
     takesShared: true,
     version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,
-    lanes: count,
+    lanesOf: (program) =>
+      lanes && isForLanes(program, precision, (graph) => stagesOf(graph, products)) ? lanes.count : 1,
     open: async (graph) => {
       const session = await openStages(graph, products, arena, (part) => openSession(part, { threads, frugal }));
-      const isForLanes = lanes && workForLanes(stagesOf(graph, products));
-      const runBeside = isForLanes && lanes.open(graph);
+      const runBeside = lanes?.open(graph);
       return {
         run(feeds, fetches = {}, lane = undefined) {
-          if (lane !== undefined && runBeside && isForLanes(feeds)) return runBeside(lane, feeds, fetches);
+          if (lane !== undefined && runBeside) return runBeside(lane, feeds, fetches);
           const result = turn.then(() => session.run(feeds, fetches));
           turn = result.catch(() => {});
           return result;

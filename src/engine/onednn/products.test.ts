@@ -8,7 +8,8 @@ import { tilesOf } from "../onnxruntime/gram.js";
 import type { After } from "./after.js";
 import { type ElementType, openLibrary } from "./library.js";
 import { partsOf } from "./linears.js";
-import { createProducts, type Numbers } from "./products.js";
+import type { Numbers } from "./numbers.js";
+import { createProducts } from "./products.js";
 
 const { title, isSkipped } = engineCases.find(
   ({ engine, precision }) => engine === "onednn" && precision === "float32",

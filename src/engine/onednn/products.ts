@@ -1,16 +1,11 @@
 import { InputError } from "../../errors.js";
 import { type After, mapOthers, othersOf } from "./after.js";
 import { type DescribedGram, describeGram, type GramSize } from "./grams.js";
-import {
-  ARGUMENT,
-  type Description,
-  type ElementType,
-  type Handle,
-  type Library,
-  type Memory,
-  type Places,
-} from "./library.js";
-import { describeLinear, type LinearSize, type Packing, partsOf } from "./linears.js";
+import { ARGUMENT, type Description, type ElementType, type Library } from "./library.js";
+import { describeLinear, type LinearSize, partsOf } from "./linears.js";
+import { type Half, type Numbers, typeOf } from "./numbers.js";
+import { createPacker, type Layout } from "./packing.js";
+import { createPreparedStore, LEAST_COPY, type Prepared } from "./prepared.js";
 
 /**
  * The products of a block, and softmax, over memory of JavaScript's or of a kernel's. Operands of linears and Gram matrices are
@@ -38,10 +33,6 @@ export interface Products {
   check(): void;
   dispose(): void;
 }
-
-/** bfloat16 numbers, as their bits. */
-type Half = Uint16Array;
-export type Numbers = Float32Array | Half;
 
 interface Columns {
   readonly from: number;
@@ -74,17 +65,7 @@ function denseStrides(sizes: readonly number[]): number[] {
   return sizes.map((_, i) => sizes.slice(i + 1).reduce((product, size) => product * size, 1));
 }
 
-const typeOf = (data: Numbers): ElementType => (data instanceof Float32Array ? "float32" : "bfloat16");
-
-/** Work of one kind and size, with the memory that its arguments are placed in. */
-interface Prepared {
-  readonly threads: number;
-  readonly primitive: Handle;
-  readonly description: Handle;
-  readonly memories: readonly { readonly arg: number; readonly memory: Handle }[];
-}
-
-/** A product's weights are kept in the order that it likes; several products may like the same. */
+/** A product, with the order that it likes its weights in. */
 interface Linear extends Prepared {
   readonly layout: Layout;
 }
@@ -96,108 +77,24 @@ interface Multiplication extends Prepared {
 
 type Gram = Prepared & Pick<DescribedGram, "copies"> & Pick<GramSize, "m" | "n">;
 
-interface Layout extends Packing {
-  readonly bytes: number;
-  /** By the memory that weights lie in, and the first of the outputs: what is packed of the next ones in it takes the place of what was. */
-  readonly packed: WeakMap<ArrayBufferLike, Map<number, Packed>>;
-}
-
-interface Packed {
-  readonly of: Numbers;
-  readonly bytes: Uint8Array;
-}
-
-/** How many are kept ready, of those used last. Experts, and prompts of all lengths, come in very many sizes. */
-const KEPT = 1024;
-/** Multiplications, or numbers copied, below which waking another thread takes longer than the work. */
+/** Multiplications below which waking another thread takes longer than the work. */
 const LEAST_PRODUCT = 2 ** 20;
-const LEAST_COPY = 2 ** 17;
 
 export function createProducts(library: Library, precision: ElementType, threads: number): Products {
-  const kept = new Map<string, Prepared>();
-  const layouts = new Map<string, Layout[]>();
-  /** Product descriptions whose weights' description a layout is; never destroyed before the end. */
-  const owners = new Set<Handle>();
-
+  const store = createPreparedStore(library, threads);
+  const { keep, takeThreads, ready, run, copy } = store;
+  const packer = createPacker(library, store);
   const rowMajor = (rows: number, columns: number, type: ElementType) =>
     library.describe([rows, columns], type, [columns, 1]);
-  const forget = ({ primitive, description, memories }: Prepared) => {
-    for (const { memory } of memories) library.destroy("memory", memory);
-    library.destroy("primitive", primitive);
-    if (!owners.has(description)) library.destroy("primitive_desc", description);
-  };
-  const keep = <P extends Prepared>(key: string, make: () => P): P => {
-    const found = kept.get(key) ?? make();
-    // Last used, last in the map.
-    kept.delete(key);
-    kept.set(key, found);
-    for (const [oldest, old] of kept) {
-      if (kept.size <= KEPT) break;
-      kept.delete(oldest);
-      forget(old);
-    }
-    return found as P;
-  };
-  const ready = (threads: number, description: Handle, places: Places): Prepared => ({
-    threads,
-    primitive: library.prepare(description),
-    description,
-    memories: places.map(([arg, of]) => ({ arg, memory: library.memory(of) })),
-  });
-  /** For work of this size, made and run next. */
-  const takeThreads = (work: number, least: number): number => {
-    const count = work < least ? 1 : threads;
-    library.setThreads?.(count);
-    return count;
-  };
-  const run = ({ threads, primitive, memories }: Prepared, ...data: readonly Memory[]) => {
-    library.setThreads?.(threads);
-    for (const [i, { memory }] of memories.entries()) library.place(memory, data[i]!);
-    library.execute(primitive, memories);
-  };
-  /** Copies between two orders or types of a matrix. */
-  const copy = (key: string, size: number, from: () => Description, to: () => Description) =>
-    keep(`copy ${key}`, () => {
-      const count = takeThreads(size, LEAST_COPY);
-      const [source, target] = [from(), to()];
-      const places = [[ARGUMENT.from, source] as const, [ARGUMENT.to, target] as const];
-      return ready(count, library.reorder(source, target), places);
-    });
-
-  const pack = (key: string, size: number, { plain, wanted }: Packing, from: Numbers, to: Memory) => {
-    const type = typeOf(from);
-    const [source, target] = [() => plain(type), () => wanted];
-    run(copy(`${key} ${type}`, size, source, target), from, to);
-  };
 
   const prepareLinear = (size: LinearSize): Linear => {
     const { rows, inputs, outputs, stride, isBiased, type, after } = size;
     return keep(`linear ${rows} ${inputs} ${outputs} ${stride} ${isBiased} ${type} ${JSON.stringify(after)}`, () => {
       const count = takeThreads(rows * inputs * outputs, LEAST_PRODUCT);
-      const { description, wanted, plain, places } = describeLinear(library, precision, size);
-      const key = `${inputs} ${outputs}`;
-      const known = layouts.get(key) ?? [];
-      let layout = known.find((other) => library.equal(other.wanted, wanted));
-      if (!layout) {
-        layout = { plain, wanted, bytes: library.bytes(wanted), packed: new WeakMap() };
-        owners.add(description);
-        layouts.set(key, [...known, layout]);
-      }
-      return { ...ready(count, description, places), layout };
+      const described = describeLinear(library, precision, size);
+      const layout = packer.layoutOf(described, inputs, outputs);
+      return { ...ready(count, described.description, described.places), layout };
     });
-  };
-
-  /** Some outputs of a weight, whose numbers never change, so that it is packed once. */
-  const packed = (weight: Numbers, layout: Layout, inputs: number, from: number, to: number): Uint8Array => {
-    const known = layout.packed.get(weight.buffer);
-    const found = known?.get(from);
-    if (found?.of === weight) return found.bytes;
-    const key = `${inputs} ${to - from}`;
-    const part = weight.subarray(from * inputs, to * inputs);
-    const bytes = found?.bytes ?? library.aligned(layout.bytes);
-    pack(`${key} ${layouts.get(key)!.indexOf(layout)}`, part.length, layout, part, bytes);
-    layout.packed.set(weight.buffer, (known ?? new Map()).set(from, { of: weight, bytes }));
-    return bytes;
   };
 
   const prepareGram = (size: GramSize): Gram =>
@@ -237,7 +134,7 @@ export function createProducts(library: Library, precision: ElementType, threads
           type: typeOf(y),
           after: mapOthers(after, typeOf),
         });
-        const weights = packed(weight, linear.layout, inputs, from, to);
+        const weights = packer.packed(weight, linear.layout, inputs, from, to);
         const others = [...(bias ? [bias] : []), ...othersOf(after)].map((other) => other.subarray(from));
         run(linear, x.data, weights, y.subarray(from), ...others);
       }
@@ -313,9 +210,9 @@ export function createProducts(library: Library, precision: ElementType, threads
         const rooms = [roomFor(0, left.wanted), roomFor(1, right.wanted)] as const;
         const key = `gram ${rows} ${columns} ${gram.m} ${gram.n}`;
         // Tiles of one band of rows follow one another.
-        if (copied !== row) pack(`${key} a`, rows * gram.m, left, a, rooms[0]);
+        if (copied !== row) packer.pack(`${key} a`, rows * gram.m, left, a, rooms[0]);
         copied = row;
-        pack(`${key} b`, rows * gram.n, right, b, rooms[1]);
+        packer.pack(`${key} b`, rows * gram.n, right, b, rooms[1]);
         run(gram, ...rooms, sum);
       }
     },
@@ -338,11 +235,8 @@ export function createProducts(library: Library, precision: ElementType, threads
       }
     },
     dispose() {
-      for (const prepared of kept.values()) forget(prepared);
-      for (const owner of owners) library.destroy("primitive_desc", owner);
-      kept.clear();
-      layouts.clear();
-      owners.clear();
+      packer.dispose();
+      store.dispose();
     },
   };
 }

@@ -1,7 +1,7 @@
 import { Tensor } from "onnxruntime-node";
 
 /** Numbers that graphs are given or put out. */
-export type Numbers = Float32Array | Float64Array | Uint16Array | BigInt64Array;
+export type TensorData = Float32Array | Float64Array | Uint16Array | BigInt64Array;
 
 /** Memory that threads share, for numbers of which the same ones are given to many runs. */
 export interface Rooms {
@@ -9,36 +9,36 @@ export interface Rooms {
    * A room that has these numbers. Numbers of an array never change: another array in the same memory has other numbers, which go to the
    * room of those before, as a new version.
    */
-  put(data: Numbers): { readonly room: number; readonly version: number; readonly numbers: Numbers };
+  put(data: TensorData): { readonly room: number; readonly version: number; readonly numbers: TensorData };
   /** Whether anybody may still ask for what is in it. */
   has(room: number): boolean;
 }
 
 interface Room {
   readonly id: number;
-  readonly numbers: Numbers;
-  of: Numbers;
+  readonly numbers: TensorData;
+  of: TensorData;
   version: number;
 }
 
 export function createRooms(): Rooms {
   let next = 0;
-  const rooms = new WeakMap<ArrayBufferLike, Room>();
+  /** By the memory that an array lies in, and by where in it. */
+  const rooms = new WeakMap<ArrayBufferLike, Map<string, Room>>();
   const there = new Set<number>();
   const ends = new FinalizationRegistry<number>((id) => there.delete(id));
-  const open = (data: Numbers): Room => {
-    const room = { id: next++, numbers: shared(data), of: data, version: 0 };
-    rooms.set(data.buffer, room);
-    there.add(room.id);
-    ends.register(data.buffer, room.id);
-    return room;
-  };
   return {
     put(data) {
-      let room = rooms.get(data.buffer);
-      if (!room || room.numbers.length !== data.length || room.numbers.constructor !== data.constructor) {
-        if (room) there.delete(room.id);
-        room = open(data);
+      const others = rooms.get(data.buffer) ?? new Map<string, Room>();
+      rooms.set(data.buffer, others);
+      const where = `${data.constructor.name} ${data.byteOffset} ${data.length}`;
+      let room = others.get(where);
+      if (!room) {
+        room = { id: next++, numbers: emptyLike(data), of: data, version: 0 };
+        copy(data, room.numbers);
+        others.set(where, room);
+        there.add(room.id);
+        ends.register(data.buffer, room.id);
       } else if (room.of !== data) {
         room.of = data;
         room.version++;
@@ -50,20 +50,17 @@ export function createRooms(): Rooms {
   };
 }
 
-/** The numbers in memory that threads share. */
-function shared(data: Numbers): Numbers {
-  if (data.buffer instanceof SharedArrayBuffer) return data;
+/** As many numbers of the same type in memory that threads share. */
+function emptyLike(data: TensorData): TensorData {
   const memory = new SharedArrayBuffer(data.byteLength);
-  const made = new (data.constructor as new (memory: SharedArrayBuffer) => Numbers)(memory);
-  copy(data, made);
-  return made;
+  return new (data.constructor as new (memory: SharedArrayBuffer) => TensorData)(memory);
 }
 
-function copy(from: Numbers, to: Numbers): void {
-  if (from.buffer !== to.buffer) (to as Float32Array).set(from as Float32Array);
+function copy(from: TensorData, to: TensorData): void {
+  (to as Float32Array).set(from as Float32Array);
 }
 
 /** Numbers in a shape; they say themselves what they are. */
-export function asTensor(numbers: Numbers, dims: readonly number[]): Tensor {
+export function asTensor(numbers: TensorData, dims: readonly number[]): Tensor {
   return new Tensor(numbers as Float32Array, dims);
 }

@@ -3,7 +3,8 @@ import type { Whole } from "../onnxruntime/whole.js";
 import { mapOthers } from "./after.js";
 import type { Arena } from "./arena.js";
 import { attend } from "./attention.js";
-import type { Numbers, Products } from "./products.js";
+import type { Numbers } from "./numbers.js";
+import type { Products } from "./products.js";
 import type { Step } from "./stages.js";
 import type { Values } from "./values.js";
 

@@ -2,8 +2,9 @@ import { Tensor } from "onnxruntime-node";
 import { fromBfloat16 } from "../../tensor/dtype.js";
 import type { Feeds } from "../onnxruntime/session.js";
 import type { Arena, Place } from "./arena.js";
+import type { Numbers } from "./numbers.js";
 import type { Plan } from "./plan.js";
-import type { Numbers, Operand, Products } from "./products.js";
+import type { Operand, Products } from "./products.js";
 
 /** Rows of numbers: as a tensor that onnxruntime made or was given, in the arena as float32, as bfloat16, or all of them. */
 interface Value {
@@ -73,11 +74,9 @@ export class Values {
   /** As onnxruntime reads it. */
   tensor(name: string): Tensor {
     const feed = this.#feeds[name];
-    if (feed) return feed.type === "uint16" ? widened(feed) : unshared(feed);
+    if (feed) return feed.type === "uint16" ? widened(feed) : feed;
     const value = this.#value(name);
-    return value.tensor
-      ? unshared(value.tensor)
-      : new Tensor("float32", this.floats(name), [value.rows, value.columns]);
+    return value.tensor ?? new Tensor("float32", this.floats(name), [value.rows, value.columns]);
   }
 
   /** Float32 [rows · columns], to be read before anything else is allocated. */
@@ -218,13 +217,6 @@ function widened({ data, dims }: Tensor): Tensor {
     inFloat32.set(data, found);
   }
   return found;
-}
-
-/** In memory of this thread alone: onnxruntime takes no other. */
-function unshared(feed: Tensor): Tensor {
-  if (feed.type !== "float32") return feed;
-  const data = feed.data as Float32Array;
-  return data.buffer instanceof SharedArrayBuffer ? new Tensor("float32", new Float32Array(data), feed.dims) : feed;
 }
 
 function tablesOfMask(mask: Float32Array, keys: number): [Float32Array, Int32Array] {

@@ -4,7 +4,7 @@ import { InputError, RunError } from "../../errors.js";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { cachedAttention } from "../cache.js";
 import { describe } from "../describe.js";
-import { type Device, type Engine, type Executable, emptyRows, type Observable, type Rows } from "../engine.js";
+import type { Device, Engine, Executable, Observable, Rows, Weights } from "../engine.js";
 import type { Program } from "../operations.js";
 import { chunksOf } from "./attention.js";
 import { appendToCache, cacheFeeds, PROJECTED } from "./cached-attention.js";
@@ -54,11 +54,12 @@ export function createOnnxRuntimeEngine(options: { threads?: number; frugal?: bo
 /** An engine that computes ONNX graphs, however `open` does it. */
 export function createGraphEngine({
   open: openGraph,
-  lanes = 1,
+  lanesOf = () => 1,
   ...of
 }: Omit<Engine, "check" | "compile" | "multiply" | "dispose"> & {
   readonly open: Open;
-  readonly lanes?: number;
+  /** How many runs of a program it can compute side by side. */
+  readonly lanesOf?: (program: Program) => number;
 }): Engine {
   const executables = new Map<string, Promise<Executable>>();
   const sessions: Session[] = [];
@@ -73,7 +74,7 @@ export function createGraphEngine({
     compile(program) {
       let executable = executables.get(program.key);
       if (!executable) {
-        executable = Promise.resolve(compile(program, open, { ...of, lanes }));
+        executable = Promise.resolve(compile(program, open, lanesOf(program)));
         executables.set(program.key, executable);
       }
       return executable;
@@ -91,11 +92,7 @@ export function createGraphEngine({
 }
 
 /** A graph for each purpose and number of attention chunks, made when first needed. */
-function compile(
-  program: Program,
-  open: Open,
-  { takesShared, lanes }: Pick<Engine, "takesShared"> & Pick<Executable, "lanes">,
-): Executable {
+function compile(program: Program, open: Open, lanes: number): Executable {
   const { inputs, attentions } = describe(program);
   const graphs = new Map<string, { traced: Traced; session: Promise<Session> }>();
   const feeder = createFeeder(program);
@@ -122,8 +119,7 @@ function compile(
   const output = ({ windows, tokens }: Rows, room: FloatArray | undefined) => {
     const rows = windows * tokens;
     const size = rows * program.columns.out;
-    const fits = room instanceof Float32Array && room.length === size;
-    const data = (fits ? room : emptyRows({ precision: "float32", takesShared }, size)) as Float32Array;
+    const data = room instanceof Float32Array && room.length === size ? room : new Float32Array(size);
     return { data, tensor: new Tensor("float32", data, [rows, program.columns.out]) };
   };
   return {
@@ -152,23 +148,24 @@ function compile(
       return {
         // A Gram matrix is summed where it is, by one run after the other.
         lanes: what === "gram" ? 1 : lanes,
-        async add(x, weights, lane) {
-          const before = last;
-          const { traced, session } = prepare(x, what);
-          const run = session.then((ready) => {
-            const feeds = feeder(traced, x, weights, undefined, sums.feeds);
-            return ready.run(feeds, { ...counts, ...sums.fetches }, lane);
-          });
-          last = Promise.allSettled([before, run]);
-          const outputs = await run;
-          await before;
-          sums.ran(outputs);
-          return inputs.map(({ gathered }, i) =>
-            gathered ? Number((outputs[rowsName(i)]!.data as BigInt64Array)[0]) : x.windows * x.tokens,
-          );
+        add(x, weights, lane) {
+          const added = addRun(last, x, weights, lane);
+          last = added.catch(() => {});
+          return added;
         },
         sums: () => sums.take(),
       };
+
+      async function addRun(before: Promise<unknown>, x: Rows, weights: Weights, lane: number | undefined) {
+        const { traced, session } = prepare(x, what);
+        const feeds = feeder(traced, x, weights, undefined, sums.feeds);
+        const outputs = await (await session).run(feeds, { ...counts, ...sums.fetches }, lane);
+        await before;
+        sums.ran(outputs);
+        return inputs.map(({ gathered }, i) =>
+          gathered ? Number((outputs[rowsName(i)]!.data as BigInt64Array)[0]) : x.windows * x.tokens,
+        );
+      }
     },
   };
 }
