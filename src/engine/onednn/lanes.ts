@@ -25,7 +25,7 @@ export interface Lanes {
 const MOST_LANES = 8;
 /** Weights of a block below which a run is over before a thread would have been told of it. */
 const LEAST_WEIGHTS = 2 ** 18;
-/** Their bytes from which on lanes gain little (6% at 50 MB, 2% at 180), and each has them packed in memory. */
+/** Their bytes from which on lanes gain little (4% at 50 MB, 1% at 180), and each has them packed in memory. */
 const MANY_BYTES = 2 ** 26;
 
 /** Whether runs of a program gain by lanes: where nothing in it needs onnxruntime. */
