@@ -96,7 +96,7 @@ async function compressLayer(
   signal: AbortSignal | undefined,
 ): Promise<{ readonly sites: Record<string, SiteResult>; readonly weights: Weights }> {
   const { model, engine, method, selected, watch, tidy } = plan;
-  const weights = new Map(await watch.time("read", () => model.layerWeightsFor(engine, layer, old)));
+  const weights = new Map(await watch.time("read", () => model.layerWeights(engine, layer, old)));
   const sites = layer.sites.filter((site) => selected.has(site.name));
   const executable = await engine.compile(layer.program);
 
@@ -162,7 +162,7 @@ async function repeat(
   const written = { read: writer.read, readBfloat16: async () => undefined };
   const compressed = openModel({ ...model.checkpoint, ...written });
   const run = async (layer: Layer) => {
-    const weights = await compressed.layerWeights(layer);
+    const weights = await compressed.layerWeights(engine, layer);
     const executable = await engine.compile(layer.program);
     await propagate(executable, batches, weights, (batch) => {
       throwIfAborted(signal);

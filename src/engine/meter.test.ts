@@ -38,7 +38,7 @@ const rows = (windows: number, tokens: number, columns = HIDDEN) => ({
 const block = async () => {
   const layer = model.layers[0]!;
   told = [];
-  return { layer, weights: await model.layerWeights(layer), executable: await engine.compile(layer.program) };
+  return { layer, weights: await model.layerWeights(engine, layer), executable: await engine.compile(layer.program) };
 };
 
 describe("the work of a run", () => {
@@ -98,7 +98,7 @@ async function ofTiny(name: string, tokens: number, what: "run" | "observe") {
   try {
     const opened = openModel(tiny);
     const [layer] = opened.layers;
-    const weights = await opened.layerWeights(layer!);
+    const weights = await opened.layerWeights(engine, layer!);
     const x = rows(1, tokens, opened.architecture.hiddenSize);
     const executable = await engine.compile(layer!.program);
     told = [];

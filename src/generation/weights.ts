@@ -33,14 +33,14 @@ export function createWeightStore(
     layer(layer) {
       if (!resident) {
         tidy();
-        return model.layerWeightsFor(engine, layer);
+        return model.layerWeights(engine, layer);
       }
-      const weights = layers.get(layer) ?? model.layerWeightsFor(engine, layer);
+      const weights = layers.get(layer) ?? model.layerWeights(engine, layer);
       layers.set(layer, weights);
       return weights;
     },
     head() {
-      head ??= model.headWeightsFor(engine);
+      head ??= model.headWeights(engine);
       return head;
     },
     async embed(ids) {

@@ -40,16 +40,15 @@ export interface Model {
   readonly layers: readonly Layer[];
   /** The token embeddings of ids, [ids.length, hidden]. Throws InputError for an id outside the vocabulary. */
   embed(ids: Int32Array): Promise<Float32Array>;
-  layerWeights(layer: Layer): Promise<Map<string, Float32Array>>;
   /**
-   * The same for an engine: weights in bfloat16 as they are stored, where it takes them so; in the memory of `old`, weights of
+   * A layer's weights for an engine: in bfloat16 as they are stored, where it takes them so; in the memory of `old`, weights of
    * another layer that are not used any more.
    */
-  layerWeightsFor(engine: Taker, layer: Layer, old?: Weights): Promise<Weights>;
+  layerWeights(engine: Taker, layer: Layer, old?: Weights): Promise<Weights>;
   /** A site's weight, [out, in]. */
   siteWeight(site: Site): Promise<Float32Array>;
   /** The head's weights, for an engine likewise; those that equal the ones in `alike` are shared with it rather than held twice. */
-  headWeightsFor(engine: Taker, alike?: Weights): Promise<Weights>;
+  headWeights(engine: Taker, alike?: Weights): Promise<Weights>;
 }
 
 type Taker = Pick<Engine, "takesBfloat16">;
@@ -113,11 +112,10 @@ export function openModel(checkpoint: Checkpoint): Model {
     checkpoint,
     layers,
     embed: (ids) => checkpoint.readRows(tensor(embedding), ids),
-    layerWeights: (layer) => readAll(checkpoint, parameters[layer.index]!),
-    layerWeightsFor: (engine, layer, old) => readAllFor(engine, checkpoint, parameters[layer.index]!, old),
+    layerWeights: (engine, layer, old) => readAllFor(engine, checkpoint, parameters[layer.index]!, old),
     siteWeight: async ({ stored, out, in: columns }) =>
       takePart(stored, await checkpoint.read(stored.tensor), [out, columns]),
-    headWeightsFor: async (engine, alike) => shared(await readAllFor(engine, checkpoint, head), alike),
+    headWeights: async (engine, alike) => shared(await readAllFor(engine, checkpoint, head), alike),
   };
 }
 

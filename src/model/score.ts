@@ -192,7 +192,7 @@ async function runBlocks(
   const batches = await watch.time("embed", () => embed(model, engine, unknown));
   let weights: Weights | undefined;
   const runLayer = async (layer: Layer) => {
-    const read = await watch.time("read", () => model.layerWeightsFor(engine, layer, weights));
+    const read = await watch.time("read", () => model.layerWeights(engine, layer, weights));
     weights = read;
     const executable = await engine.compile(layer.program);
     const onBatch = (batch: Batch) => {
@@ -271,7 +271,7 @@ async function loadHeads(streams: readonly Stream[], engine: Engine): Promise<He
   const loaded = new Map<Model, Weights>();
   const heads: Head[] = [];
   for (const { model } of streams) {
-    const weights = loaded.get(model) ?? (await model.headWeightsFor(engine, [...loaded.values()].at(-1)));
+    const weights = loaded.get(model) ?? (await model.headWeights(engine, [...loaded.values()].at(-1)));
     loaded.set(model, weights);
     const executable = await engine.compile(model.architecture.head);
     const { hiddenSize } = model.architecture;

@@ -40,7 +40,7 @@ const digest = (numbers: FloatArray) =>
 async function runLayers(batches: Batches): Promise<unknown> {
   const statistics: unknown[] = [];
   for (const layer of model.layers.slice(0, 2)) {
-    const weights = await model.layerWeights(layer);
+    const weights = await model.layerWeights(engine, layer);
     const executable = await engine.compile(layer.program);
     const seen = await observe(executable, layer.program, batches, weights, "gram", () => {});
     statistics.push(seen.map(({ gram, ...counts }) => [counts, digest(gram!.data)]));

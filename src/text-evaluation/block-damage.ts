@@ -65,8 +65,8 @@ async function runSwaps(
   for (const layer of base.layers) {
     const executable = await engine.compile(layer.program);
     const next = own.map((batch) => ({ ...batch, hidden: batch.hidden.slice() }));
-    await propagate(executable, [...own, ...swapped.flat()], await base.layerWeightsFor(engine, layer), onBatch);
-    await propagate(executable, next, await model.layerWeightsFor(engine, model.layers[layer.index]!), onBatch);
+    await propagate(executable, [...own, ...swapped.flat()], await base.layerWeights(engine, layer), onBatch);
+    await propagate(executable, next, await model.layerWeights(engine, model.layers[layer.index]!), onBatch);
     swapped.push(next);
   }
   return [own, ...swapped];

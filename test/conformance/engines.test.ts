@@ -107,7 +107,7 @@ describe("statistics of every family's sites, against the reference engine", () 
     try {
       const model = openModel(checkpoint);
       const layer = model.layers[0]!;
-      const weights = await model.layerWeights(layer);
+      const weights = await model.layerWeights(expected!, layer);
       const { inputs } = describeProgram(layer.program);
       // Few tokens, so that some experts may get none.
       for (const tokens of [40, 1]) {
@@ -211,7 +211,7 @@ describe("tokens that extend a cache give what whole windows give", () => {
           Int32Array.from({ length }, (_, i) => (i * i * 5 + 11 * w) % 128),
         );
         for (const [layer, { program }] of model.layers.entries()) {
-          const weights = await model.layerWeights(model.layers[layer]!);
+          const weights = await model.layerWeights(engine, model.layers[layer]!);
           const executable = await engine.compile(program);
           const inputs = await Promise.all(windows.map((ids) => model.embed(ids)));
           const whole: FloatArray[] = [];
@@ -286,7 +286,7 @@ describe("segments of a window give what windows of their own give", () => {
         const chains = [[0], [0, 1], [0, 2], [3], [0, 2, 4], [0, 2, 5], [6], [6, 7]];
         const packed = Int32Array.from(parts.flat());
         for (const layer of model.layers) {
-          const weights = await model.layerWeights(layer);
+          const weights = await model.layerWeights(engine, layer);
           const executable = await engine.compile(layer.program);
           const run = async (all: Int32Array, own?: typeof segments) => {
             const x = { data: await model.embed(all), windows: 1, tokens: all.length, segments: own };

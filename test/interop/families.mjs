@@ -31,10 +31,10 @@ async function logitsOf(folder) {
       windows.map((ids) => Int32Array.from(ids)),
     );
     for (const layer of opened.layers) {
-      await propagate(await engine.compile(layer.program), [batch], await opened.layerWeights(layer), () => {});
+      await propagate(await engine.compile(layer.program), [batch], await opened.layerWeights(engine, layer), () => {});
     }
     const head = await engine.compile(opened.architecture.head);
-    return Float32Array.from(await head.run(asRows(batch), await opened.headWeights()));
+    return Float32Array.from(await head.run(asRows(batch), await opened.headWeights(engine)));
   } finally {
     await checkpoint.close();
   }

@@ -9,11 +9,11 @@ export async function forward(model: Model, engine: Engine, windows: readonly In
   if (!batch || rest.length > 0) throw new Error("these windows do not fit one batch");
   const hiddenStates: FloatArray[] = [];
   for (const layer of model.layers) {
-    await propagate(await engine.compile(layer.program), [batch], await model.layerWeightsFor(engine, layer), () => {});
+    await propagate(await engine.compile(layer.program), [batch], await model.layerWeights(engine, layer), () => {});
     hiddenStates.push(batch.hidden);
   }
   const head = await engine.compile(model.architecture.head);
-  const logits = await head.run(asRows(batch), await model.headWeightsFor(engine));
+  const logits = await head.run(asRows(batch), await model.headWeights(engine));
   return { logits, hiddenStates };
 }
 
