@@ -140,9 +140,12 @@ function inFloat32(weight: Weight): Float32Array {
   return weight instanceof Float32Array ? weight : fromBfloat16(weight);
 }
 
-/** Numbers that were rounded to what `weight` is: in its memory where that is bfloat16. */
+/** Numbers that were rounded to what is stored, in the memory of `weight`, which the next layer's are read to. */
 function inPlaceOf(weight: Weight, values: Float32Array): Weight {
-  if (weight instanceof Float32Array) return values;
+  if (weight instanceof Float32Array) {
+    weight.set(values);
+    return new Float32Array(weight.buffer, weight.byteOffset, weight.length);
+  }
   const bits = new Uint16Array(weight.buffer, weight.byteOffset, weight.length);
   toBfloat16(values, bits);
   return bits;
