@@ -29,8 +29,10 @@ export function sendable(error: unknown): SentError {
 
 /** The error that was sent. */
 export function received({ error, name }: SentError): unknown {
-  const Class = [InputError, RunError].find((one) => new one().name === name);
-  return Class && error instanceof Error ? new Class(error.message, { cause: error }) : error;
+  const { message } = error as Error;
+  if (name === "InputError") return new InputError(message, { cause: error });
+  if (name === "RunError") return new RunError(message, { cause: error });
+  return error;
 }
 
 /** Throws AbortError when the signal has fired. Call it between units of work. */

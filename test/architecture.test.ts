@@ -15,6 +15,7 @@ const FLOORS: Readonly<Record<string, number>> = {
   "files.ts": 0,
   "progress.ts": 0,
   "thread.ts": 0,
+  "turns.ts": 0,
   "version.ts": 0,
   engine: 1,
   model: 2,

@@ -142,13 +142,10 @@ function inFloat32(weight: Weight): Float32Array {
 
 /** Numbers that were rounded to what is stored, in the memory of `weight`, which the next layer's are read to. */
 function inPlaceOf(weight: Weight, values: Float32Array): Weight {
-  if (weight instanceof Float32Array) {
-    weight.set(values);
-    return new Float32Array(weight.buffer, weight.byteOffset, weight.length);
-  }
-  const bits = new Uint16Array(weight.buffer, weight.byteOffset, weight.length);
-  toBfloat16(values, bits);
-  return bits;
+  const numbers = weight.subarray();
+  if (numbers instanceof Float32Array) numbers.set(values);
+  else toBfloat16(values, numbers);
+  return numbers;
 }
 
 /**

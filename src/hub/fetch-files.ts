@@ -1,6 +1,7 @@
 import { mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, RunError, throwIfAborted } from "../errors.js";
+import { atOnce } from "../turns.js";
 import type { RemoteFile } from "./api.js";
 import { blobPath, placeBlob, removePlaced, sizeOf, snapshotFolder } from "./cache.js";
 import { downloadBlob } from "./download.js";
@@ -49,36 +50,29 @@ export async function fetchFiles(
     reported = done;
     context.onProgress({ kind: "step", done, ...(note === undefined ? {} : { note }) });
   };
-  const queue = wanted.values();
+  throwIfAborted(context.signal);
   // The first failure ends the other connections too.
   const failure = new AbortController();
   const stop = () => failure.abort();
   context.signal?.addEventListener("abort", stop);
-  const work = async () => {
-    throwIfAborted(context.signal);
-    for (const { file, path, blob } of queue) {
+  const fetchOne = async ({ file, path, blob }: (typeof wanted)[number]): Promise<void> => {
+    try {
       await downloadBlob(repository, commit, file, { ...context, signal: failure.signal }, (count) => {
         bytes.set(file, count);
         report();
       });
       await placeBlob(blob, path);
       report(file.path);
-    }
-  };
-  const workers = Array.from({ length: MAX_CONNECTIONS }, async () => {
-    try {
-      await work();
     } catch (error) {
       stop();
       throw error;
     }
-  });
-  const results = await Promise.allSettled(workers);
-  context.signal?.removeEventListener("abort", stop);
-  const failed = results.filter((result) => result.status === "rejected");
-  // Not the AbortError of one that only had to stop.
-  const reason = failed.find(({ reason }) => (reason as Error).name !== "AbortError") ?? failed[0];
-  if (reason) throw reason.reason;
+  };
+  try {
+    await atOnce(wanted, MAX_CONNECTIONS, fetchOne);
+  } finally {
+    context.signal?.removeEventListener("abort", stop);
+  }
 }
 
 /** Free space is asked of the nearest folder that is there. */

@@ -1,5 +1,6 @@
 import { type Engine, type Executable, emptyRows, type Rows, type Segment, type Weights } from "../engine/engine.js";
 import type { FloatArray } from "../tensor/matrix.js";
+import { atOnce } from "../turns.js";
 import type { Model } from "./model.js";
 
 /** Tokens that go through a block in one run: enough to keep the matrix products busy, few enough to stay in caches. */
@@ -153,19 +154,9 @@ export async function eachBatch(
     for await (const batch of batches) await each(batch);
     return;
   }
-  const rest = batches.length % lanes;
-  const waiting = (batches.slice(0, batches.length - rest) as Batch[]).values();
-  const busy = Array.from({ length: lanes }, async (_, lane) => {
-    try {
-      for (const batch of waiting) await each(batch, lane);
-    } finally {
-      // Where one has failed the others begin nothing more.
-      while (!waiting.next().done);
-    }
-  });
-  const ends = await Promise.allSettled(busy);
-  for (const end of ends) if (end.status === "rejected") throw end.reason;
-  for (const batch of batches.slice(batches.length - rest) as Batch[]) await each(batch);
+  const together: readonly Batch[] = batches.slice(0, batches.length - (batches.length % lanes));
+  await atOnce(together, lanes, each);
+  for (const batch of batches.slice(together.length) as Batch[]) await each(batch);
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Program } from "../../src/engine/operations.js";
 import { type Model, openModel } from "../../src/model/model.js";
 import { narrow, widen } from "../../src/tensor/dtype.js";
 import type { FloatArray } from "../../src/tensor/matrix.js";
+import { largest, largestDifference, relativeDifference } from "../support/differences.js";
 import { availableEngines, engineCases } from "../support/engines.js";
 import { forward, greedy } from "../support/forward.js";
 import { tinyModel, tinyModels, tinyModelsFor } from "../support/models.js";
@@ -395,25 +396,3 @@ function digitsOf({ precision }: Engine, numbers: ArrayLike<number>): number {
 }
 
 const nameOf = ({ name, precision }: Engine): string => `${name} in ${precision}`;
-
-function largest(numbers: ArrayLike<number>): number {
-  let most = 0;
-  for (let i = 0; i < numbers.length; i++) most = Math.max(most, Math.abs(numbers[i]!));
-  return most;
-}
-
-/** Root mean square of the difference over that of what is expected. */
-function relativeDifference(ours: ArrayLike<number>, expected: ArrayLike<number>): number {
-  expect(ours.length).toBe(expected.length);
-  let [difference, whole] = [0, 0];
-  for (let i = 0; i < ours.length; i++) {
-    difference += (ours[i]! - expected[i]!) ** 2;
-    whole += expected[i]! ** 2;
-  }
-  return Math.sqrt(difference / whole);
-}
-
-function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  expect(a.length).toBe(b.length);
-  return largest(Float64Array.from(a, (value, i) => value - b[i]!));
-}

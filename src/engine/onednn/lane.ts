@@ -27,13 +27,12 @@ async function run({ id, graph, kept, gone, feeds, fetches }: LaneTask): Promise
     );
   }
   const session = await sessions.get(id)!;
-  const tensors = (from: LaneTask["feeds"]) =>
-    Object.entries(from).map(([name, feed]) => [name, asTensor(numbersOf(feed), feed.dims)] as const);
-  const inPlace = new Map(
-    Object.entries(fetches).map(([name, tensor]) => [name, tensor && asTensor(tensor.data, tensor.dims)]),
+  const given = Object.entries(feeds).map(([name, feed]) => [name, asTensor(numbersOf(feed), feed.dims)] as const);
+  const inPlace = Object.entries(fetches).map(
+    ([name, tensor]) => [name, tensor && asTensor(tensor.data, tensor.dims)] as const,
   );
-  const made = await session.run(Object.fromEntries(tensors(feeds)), Object.fromEntries(inPlace));
-  const others = Object.entries(made).filter(([name]) => !inPlace.get(name));
+  const made = await session.run(Object.fromEntries(given), Object.fromEntries(inPlace));
+  const others = Object.entries(made).filter(([name]) => !fetches[name]);
   return {
     made: Object.fromEntries(others.map(([name, { data, dims }]) => [name, { data: data as TensorData, dims }])),
   };
@@ -41,10 +40,12 @@ async function run({ id, graph, kept, gone, feeds, fetches }: LaneTask): Promise
 
 function numbersOf(feed: LaneFeed): TensorData {
   if ("data" in feed) return feed.data;
-  const room = rooms.get(feed.room)!;
+  const held = rooms.get(feed.room)!;
+  if (held.version === feed.version) return held.numbers;
   // Others in the same memory are another array, so that nobody takes them for those that were there.
-  if (room.version !== feed.version) rooms.set(feed.room, { numbers: room.numbers.subarray(), version: feed.version });
-  return rooms.get(feed.room)!.numbers;
+  const numbers = held.numbers.subarray();
+  rooms.set(feed.room, { numbers, version: feed.version });
+  return numbers;
 }
 
 parentPort?.on("message", async (task: LaneTask) => {

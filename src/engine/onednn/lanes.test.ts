@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { largestDifference } from "../../../test/support/differences.js";
 import { engineCases } from "../../../test/support/engines.js";
 import { createMersenneTwister } from "../../random/mersenne.js";
-import type { FloatArray } from "../../tensor/matrix.js";
 import type { Engine, Executable, Rows, Weights } from "../engine.js";
 import type { Graph } from "../onnxruntime/onnx.js";
 import type { Program } from "../operations.js";
@@ -42,12 +42,6 @@ const weightsOf = (): Weights =>
     ...["gate", "up", "down"].map((name) => [`${name}.weight`, numbers(HIDDEN * BETWEEN, 0.1)] as const),
   ]);
 const rowsOf = (windows = 1): Rows => ({ data: numbers(windows * TOKENS * HIDDEN, 1), windows, tokens: TOKENS });
-
-function largestDifference(a: FloatArray, b: FloatArray): number {
-  let most = 0;
-  for (const [i, one] of a.entries()) most = Math.max(most, Math.abs(one - b[i]!));
-  return most;
-}
 
 describe.each(engineCases.filter(({ engine }) => engine === "onednn"))("lanes: $title", (of) => {
   let engine: Engine;

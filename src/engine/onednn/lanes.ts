@@ -1,13 +1,15 @@
 import { received, type SentError } from "../../errors.js";
 import { startThread, type Thread } from "../../thread.js";
+import { createTurns, type InTurn } from "../../turns.js";
 import { describe } from "../describe.js";
 import type { Graph } from "../onnxruntime/onnx.js";
 import type { Feeds, Fetches } from "../onnxruntime/session.js";
 import { trace } from "../onnxruntime/trace.js";
 import type { Program } from "../operations.js";
 import type { ElementType } from "./library.js";
+import type { Products } from "./products.js";
 import { asTensor, createRooms, type Rooms, type TensorData } from "./rooms.js";
-import type { Stage } from "./stages.js";
+import { stagesOf } from "./session.js";
 
 /**
  * Threads that each compute whole runs, with a share of oneDNN's threads and an arena of their own. As many runs side by side take less time
@@ -29,15 +31,11 @@ const LEAST_WEIGHTS = 2 ** 18;
 const MANY_BYTES = 2 ** 26;
 
 /** Whether runs of a program gain by lanes: where nothing in it needs onnxruntime. */
-export function isForLanes(
-  program: Program,
-  precision: ElementType,
-  stagesOf: (graph: Graph) => readonly Stage[],
-): boolean {
+export function isForLanes(program: Program, products: Products): boolean {
   const weights = describe(program).linears.reduce((sum, { in: inputs, out }) => sum + inputs * out, 0);
-  const bytes = (precision === "bfloat16" ? 2 : 4) * weights;
+  const bytes = (products.precision === "bfloat16" ? 2 : 4) * weights;
   if (weights < LEAST_WEIGHTS || bytes > MANY_BYTES) return false;
-  return stagesOf(trace(program, "run", 1).graph).every(({ graph }) => !graph);
+  return stagesOf(trace(program, "run", 1).graph, products).every(({ graph }) => !graph);
 }
 
 /** What a thread is to run. */
@@ -45,7 +43,7 @@ export interface LaneTask {
   /** A graph's number, and the graph where the thread has not seen it. */
   readonly id: number;
   readonly graph?: Graph;
-  /** Numbers that are the same in many runs, and those that nobody has any more. */
+  /** Rooms that the thread has not seen, and those that it may forget. */
   readonly kept: readonly (readonly [room: number, numbers: TensorData])[];
   readonly gone: readonly number[];
   readonly feeds: Readonly<Record<string, LaneFeed>>;
@@ -69,6 +67,13 @@ export type LaneAnswer = { readonly made: Readonly<Record<string, LaneTensor>> }
 const ROWS = "x";
 
 interface Lane {
+  readonly inTurn: InTurn;
+  /** Undefined before the first run, and after one that its thread did not survive. */
+  worker?: Worker | undefined;
+}
+
+/** A thread, with what it has seen. */
+interface Worker {
   readonly thread: Thread<LaneTask, LaneAnswer>;
   readonly graphs: Set<number>;
   readonly rooms: Set<number>;
@@ -87,70 +92,65 @@ export function createLanes(precision: ElementType, threads: number): Lanes | un
   const threadsEach = Math.ceil(threads / MOST_LANES);
   const count = Math.floor(threads / threadsEach);
   if (count < 2) return undefined;
-  const lanes = new Map<number, Lane>();
+  const lanes = Array.from({ length: count }, (): Lane => ({ inTurn: createTurns() }));
   const rooms = createRooms();
   let graphs = 0;
-  const start = (): Lane => ({
+  const start = (): Worker => ({
     thread: startThread("engine/onednn/lane.js", { precision, threads: threadsEach } satisfies LaneSettings),
     graphs: new Set(),
     rooms: new Set(),
     memory: new Map(),
   });
-  const runIn = async (number: number, id: number, graph: Graph, feeds: Feeds, fetches: Fetches): Promise<Feeds> => {
-    const lane = lanes.get(number) ?? start();
-    lanes.set(number, lane);
-    const task = taskFor(lane, rooms, id, graph, feeds, fetches);
-    const answer = await lane.thread.ask(task).catch((error: unknown) => {
-      lanes.delete(number); // the next run begins another
+  const runIn = async (lane: Lane, id: number, graph: Graph, feeds: Feeds, fetches: Fetches): Promise<Feeds> => {
+    lane.worker ??= start();
+    const { thread, graphs: seen } = lane.worker;
+    const task = taskFor(lane.worker, rooms, id, graph, feeds, fetches);
+    const answer = await thread.ask(task).catch((error: unknown) => {
+      lane.worker = undefined;
       throw error;
     });
     if ("error" in answer) throw received(answer);
-    lane.graphs.add(id);
+    seen.add(id);
     return outputsOf(task, answer.made, fetches);
   };
-  const last = new Map<number, Promise<unknown>>();
   return {
     count,
     open(graph) {
       const id = graphs++;
       return (number, feeds, fetches) => {
-        const run = (last.get(number) ?? Promise.resolve()).then(() => runIn(number, id, graph, feeds, fetches));
-        last.set(
-          number,
-          run.catch(() => {}),
-        );
-        return run;
+        const lane = lanes[number]!;
+        return lane.inTurn(() => runIn(lane, id, graph, feeds, fetches));
       };
     },
     async dispose() {
-      await Promise.all(Array.from(lanes.values(), ({ thread }) => thread.stop()));
-      lanes.clear();
+      await Promise.all(lanes.map(({ worker }) => worker?.thread.stop()));
+      for (const lane of lanes) lane.worker = undefined;
     },
   };
 }
 
-function taskFor(lane: Lane, rooms: Rooms, id: number, graph: Graph, feeds: Feeds, fetches: Fetches): LaneTask {
+function taskFor(worker: Worker, rooms: Rooms, id: number, graph: Graph, feeds: Feeds, fetches: Fetches): LaneTask {
   const kept: [number, TensorData][] = [];
   const sent = Object.entries(feeds).map(([name, { data, dims }]): [string, LaneFeed] => {
     if (name === ROWS) {
-      const rows = place(lane, name, data.length);
+      const rows = place(worker, name, data.length);
       rows.set(data as Float32Array);
       return [name, { data: rows, dims }];
     }
     const { room, version, numbers } = rooms.put(data as TensorData);
-    if (!lane.rooms.has(room)) kept.push([room, numbers]);
-    lane.rooms.add(room);
+    if (!worker.rooms.has(room)) kept.push([room, numbers]);
+    worker.rooms.add(room);
     return [name, { room, version, dims }];
   });
-  const gone = [...lane.rooms].filter((room) => !rooms.has(room));
-  for (const room of gone) lane.rooms.delete(room);
+  const gone = [...worker.rooms].filter((room) => !rooms.has(room));
+  for (const room of gone) worker.rooms.delete(room);
   const inPlace = Object.entries(fetches).map(([name, tensor]): [string, LaneTensor | null] => [
     name,
-    tensor && { data: place(lane, name, tensor.data.length), dims: tensor.dims },
+    tensor && { data: place(worker, name, tensor.data.length), dims: tensor.dims },
   ]);
   return {
     id,
-    ...(!lane.graphs.has(id) && { graph }),
+    ...(!worker.graphs.has(id) && { graph }),
     kept,
     gone,
     feeds: Object.fromEntries(sent),
@@ -159,7 +159,7 @@ function taskFor(lane: Lane, rooms: Rooms, id: number, graph: Graph, feeds: Feed
 }
 
 /** A lane's memory for so many numbers, the same for every run: fresh memory costs the system more than copying to it. */
-function place({ memory }: Lane, name: string, length: number): Float32Array {
+function place({ memory }: Worker, name: string, length: number): Float32Array {
   const bytes = Float32Array.BYTES_PER_ELEMENT * length;
   let found = memory.get(name);
   if (!found || found.byteLength < bytes) {

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { InputError } from "../../errors.js";
+import { createTurns } from "../../turns.js";
 import type { Engine } from "../engine.js";
 import { createGraphEngine } from "../onnxruntime/onnxruntime.js";
 import { openSession, versionOn } from "../onnxruntime/session.js";
@@ -7,7 +8,7 @@ import { openArena } from "./arena.js";
 import { createLanes, isForLanes } from "./lanes.js";
 import { type ElementType, openLibrary } from "./library.js";
 import { createProducts } from "./products.js";
-import { openStages, stagesOf } from "./session.js";
+import { openStages } from "./session.js";
 
 /**
  * oneDNN for the matrix products, in float32 or bfloat16, and what lies between them in float32: by a kernel, or by onnxruntime. In
@@ -31,7 +32,7 @@ export function createOneDnnEngine(
   // They take memory, for which no limit provides.
   const lanes = frugal || !library.setThreads ? undefined : createLanes(precision, threads);
   // One run at a time: runs of a graph share what lies between its stages.
-  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = createTurns();
   const engine = createGraphEngine({
     name: "onednn",
     precision,
@@ -41,18 +42,15 @@ export function createOneDnnEngine(
     takesBfloat16: precision === "bfloat16",
     takesShared: true,
     version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,
-    lanesOf: (program) =>
-      lanes && isForLanes(program, precision, (graph) => stagesOf(graph, products)) ? lanes.count : 1,
+    lanesOf: (program) => (lanes && isForLanes(program, products) ? lanes.count : 1),
     open: async (graph) => {
       const session = await openStages(graph, products, arena, (part) => openSession(part, { threads, frugal }));
       const runBeside = lanes?.open(graph);
       return {
-        run(feeds, fetches = {}, lane = undefined) {
-          if (lane !== undefined && runBeside) return runBeside(lane, feeds, fetches);
-          const result = turn.then(() => session.run(feeds, fetches));
-          turn = result.catch(() => {});
-          return result;
-        },
+        run: (feeds, fetches, lane) =>
+          lane !== undefined && runBeside
+            ? runBeside(lane, feeds, fetches ?? {})
+            : inTurn(() => session.run(feeds, fetches)),
         release: () => session.release(),
       };
     },
