@@ -5,12 +5,12 @@ import type { Session } from "../onnxruntime/session.js";
 import { openArena } from "./arena.js";
 import type { LaneAnswer, LaneFeed, LaneSettings, LaneTask } from "./lanes.js";
 import { openLibrary } from "./library.js";
-import { createProducts } from "./products.js";
 import { asTensor, type TensorData } from "./rooms.js";
 import { openStages } from "./session.js";
+import { openProducts } from "./widened.js";
 
 const { precision, threads } = workerData as LaneSettings;
-const products = createProducts(openLibrary(), precision, threads);
+const products = openProducts(openLibrary(), precision, threads);
 const arena = openArena();
 const sessions = new Map<number, Promise<Session>>();
 const rooms = new Map<number, { numbers: TensorData; version: number }>();

@@ -33,7 +33,7 @@ const MANY_BYTES = 2 ** 26;
 /** Whether runs of a program gain by lanes: where nothing in it needs onnxruntime. */
 export function isForLanes(program: Program, products: Products): boolean {
   const weights = describe(program).linears.reduce((sum, { in: inputs, out }) => sum + inputs * out, 0);
-  const bytes = (products.precision === "bfloat16" ? 2 : 4) * weights;
+  const bytes = products.packedBytes * weights;
   if (weights < LEAST_WEIGHTS || bytes > MANY_BYTES) return false;
   return stagesOf(trace(program, "run", 1).graph, products).every(({ graph }) => !graph);
 }

@@ -7,8 +7,8 @@ import { openSession, versionOn } from "../onnxruntime/session.js";
 import { openArena } from "./arena.js";
 import { createLanes, isForLanes } from "./lanes.js";
 import { type ElementType, openLibrary } from "./library.js";
-import { createProducts } from "./products.js";
 import { openStages } from "./session.js";
+import { openProducts } from "./widened.js";
 
 /**
  * oneDNN for the matrix products, in float32 or bfloat16, and what lies between them in float32: by a kernel, or by onnxruntime. In
@@ -26,8 +26,7 @@ export function createOneDnnEngine(
       `--threads: oneDNN in ${library.path} is not built with OpenMP and chooses its threads itself`,
     );
   }
-  const products = createProducts(library, precision, threads);
-  products.check();
+  const products = openProducts(library, precision, threads);
   const arena = openArena();
   // They take memory, for which no limit provides.
   const lanes = frugal || !library.setThreads ? undefined : createLanes(precision, threads);
@@ -38,7 +37,7 @@ export function createOneDnnEngine(
     precision,
     device: "cpu",
     threads,
-    packedBytes: precision === "bfloat16" ? 2 : 4,
+    packedBytes: products.packedBytes,
     takesBfloat16: precision === "bfloat16",
     takesShared: true,
     version: `oneDNN ${library.version} (libdnnl), ${versionOn("cpu")}`,

@@ -28,7 +28,11 @@ export interface Packer {
   dispose(): void;
 }
 
-export function createPacker(library: Library, store: PreparedStore): Packer {
+export function createPacker(
+  library: Library,
+  store: PreparedStore,
+  prepareWeights: (weights: Numbers) => Numbers = (weights) => weights,
+): Packer {
   const layouts = new Map<string, Layout[]>();
   const pack: Packer["pack"] = (key, size, { plain, wanted }, from, to) => {
     const type: ElementType = typeOf(from);
@@ -56,7 +60,7 @@ export function createPacker(library: Library, store: PreparedStore): Packer {
       const known = layout.packed.get(weight.buffer);
       const found = known?.get(from);
       if (found?.of === weight) return found.bytes;
-      const part = weight.subarray(from * inputs, to * inputs);
+      const part = prepareWeights(weight.subarray(from * inputs, to * inputs));
       const bytes = found?.bytes ?? library.aligned(layout.bytes);
       pack(layout.key, part.length, layout, part, bytes);
       layout.packed.set(weight.buffer, (known ?? new Map<number, Packed>()).set(from, { of: weight, bytes }));

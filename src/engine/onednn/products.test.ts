@@ -10,6 +10,7 @@ import { type ElementType, openLibrary } from "./library.js";
 import { partsOf } from "./linears.js";
 import type { Numbers } from "./numbers.js";
 import { createProducts } from "./products.js";
+import { openProducts } from "./widened.js";
 
 const { title, isSkipped } = engineCases.find(
   ({ engine, precision }) => engine === "onednn" && precision === "float32",
@@ -75,7 +76,7 @@ describe.skipIf(!library)(`linears in float32 are sums of products: ${title}`, (
 });
 
 describe.each(engineCases.filter(({ engine }) => engine === "onednn"))("weights that are packed: $title", (of) => {
-  const products = of.isSkipped ? undefined : createProducts(openLibrary(), of.precision as ElementType, 2);
+  const products = of.isSkipped ? undefined : openProducts(openLibrary(), of.precision as ElementType, 2);
   afterAll(() => products?.dispose());
   const [rows, inputs, outputs] = [130, 72, 200];
   const x = numbers(rows * inputs);
@@ -109,7 +110,7 @@ describe.each(engineCases.filter(({ engine }) => engine === "onednn"))("weights 
 const bfloat16 = engineCases.find(({ engine, precision }) => engine === "onednn" && precision === "bfloat16")!;
 
 describe.skipIf(bfloat16.isSkipped)(`weights that are multiplied in parts: ${bfloat16.title}`, () => {
-  const products = bfloat16.isSkipped ? undefined : createProducts(openLibrary(), "bfloat16", 2);
+  const products = bfloat16.isSkipped ? undefined : openProducts(openLibrary(), "bfloat16", 2);
   afterAll(() => products?.dispose());
   const [rows, inputs, outputs] = [1024, 1024, 32_800];
   const halves = (length: number) => new Uint16Array(narrow(numbers(length), "BF16").buffer);

@@ -13,6 +13,8 @@ import { createPreparedStore, LEAST_COPY, type Prepared } from "./prepared.js";
  */
 export interface Products {
   readonly precision: ElementType;
+  /** Bytes of memory that packing takes for every weight. */
+  readonly packedBytes: number;
   /** Rounds to bfloat16. [rows, columns] */
   round(x: Float32Array, y: Half, rows: number, columns: number): void;
   /**
@@ -54,14 +56,14 @@ export interface Operand {
 }
 
 /** Matrices, [..., rows, columns]. */
-interface Matrices {
+export interface Matrices {
   readonly data: Numbers;
   readonly sizes: readonly number[];
   /** How far apart elements lie; row by row and without gaps where it is left out. */
   readonly strides?: readonly number[];
 }
 
-function denseStrides(sizes: readonly number[]): number[] {
+export function denseStrides(sizes: readonly number[]): number[] {
   return sizes.map((_, i) => sizes.slice(i + 1).reduce((product, size) => product * size, 1));
 }
 
@@ -80,10 +82,16 @@ type Gram = Prepared & Pick<DescribedGram, "copies"> & Pick<GramSize, "m" | "n">
 /** Multiplications below which waking another thread takes longer than the work. */
 const LEAST_PRODUCT = 2 ** 20;
 
-export function createProducts(library: Library, precision: ElementType, threads: number): Products {
+/** Weights are packed from what `prepareWeights` makes of them, if that is given. */
+export function createProducts(
+  library: Library,
+  precision: ElementType,
+  threads: number,
+  prepareWeights?: (weights: Numbers) => Numbers,
+): Products {
   const store = createPreparedStore(library, threads);
   const { keep, takeThreads, ready, run, copy } = store;
-  const packer = createPacker(library, store);
+  const packer = createPacker(library, store, prepareWeights);
   const rowMajor = (rows: number, columns: number, type: ElementType) =>
     library.describe([rows, columns], type, [columns, 1]);
 
@@ -115,6 +123,7 @@ export function createProducts(library: Library, precision: ElementType, threads
   const makeSoftmax = library.softmax;
   return {
     precision,
+    packedBytes: precision === "bfloat16" ? 2 : 4,
     round(x, y, rows, columns) {
       if (x.length === 0) return;
       const of = (type: ElementType) => () => rowMajor(rows, columns, type);
