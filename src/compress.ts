@@ -112,7 +112,7 @@ async function compressToFolder(
     for (const site of allSites(model, selected)) checkTarget(target, site.in, site.name);
     const calibration = method.needs === "nothing" ? undefined : await calibrationWindows(model, options, signal);
     const windows = calibration?.windows ?? [];
-    const spill = mustSpill(model, engine, method, windows, options.memory);
+    const spill = await mustSpill(model, engine, method, windows, options.memory);
     const tidy = options.memory === undefined ? () => {} : collectGarbage;
     const environment = environmentRecord(engine);
     const made = {

@@ -31,6 +31,20 @@ describe("several at once", () => {
     await expect(failing).rejects.toThrow("after 1");
   });
 
+  it("waits for what has begun where the items themselves fail", async () => {
+    let isDone = false;
+    function* items() {
+      yield 5;
+      throw new Error("no more");
+    }
+    const failing = atOnce(items(), 2, async (milliseconds) => {
+      await wait(milliseconds);
+      isDone = true;
+    });
+    await expect(failing).rejects.toThrow("no more");
+    expect(isDone).toBe(true);
+  });
+
   it("asks for items when there is a place for them, and no more than there are", async () => {
     const places: number[] = [];
     await atOnce(["a", "b"], 5, async (_, place) => void places.push(place));

@@ -23,12 +23,12 @@ export async function atOnce<T>(
   const failures: unknown[] = [];
   await Promise.all(
     Array.from({ length: count }, async (_, place) => {
-      for (let next = waiting.next(); !next.done && failures.length === 0; next = waiting.next()) {
-        try {
+      try {
+        for (let next = waiting.next(); !next.done && failures.length === 0; next = waiting.next()) {
           await work(next.value, place);
-        } catch (error) {
-          failures.push(error);
         }
+      } catch (error) {
+        failures.push(error);
       }
     }),
   );

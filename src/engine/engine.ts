@@ -112,7 +112,7 @@ export interface Engine {
   readonly threads: number;
   /** Name and version for results. */
   readonly version: string;
-  /** Bytes that it keeps of every number of a weight, as long as that is there, beside what it is given. */
+  /** Bytes that it takes at most for every number of a weight, beside what it is given: to pack it, and for as long as it is there. */
   readonly packedBytes: number;
   /** Whether linears' weights may be given to it in bfloat16, and become the same numbers as if they were widened first. */
   readonly takesBfloat16: boolean;
@@ -126,9 +126,9 @@ export interface Engine {
   dispose(): Promise<void>;
 }
 
-/** Bytes of a number of a weight, at most: float32, and what the engine makes of it. */
-export function weightBytes({ packedBytes }: Pick<Engine, "packedBytes">): number {
-  return 4 + packedBytes;
+/** Bytes of a number of a weight, at most: float32, and what the engine makes of it in each of so many lanes. */
+export function weightBytes({ packedBytes }: Pick<Engine, "packedBytes">, lanes = 1): number {
+  return 4 + lanes * packedBytes;
 }
 
 /** Raised whenever the same models compute other digits than before, be it the last. */

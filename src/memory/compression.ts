@@ -17,15 +17,16 @@ const COPY_BYTES = 4;
  * Whether the calibration windows' hidden states have to lie on disk: with them in memory the process would take more than
  * the limit, or where none is given than there is. Throws InputError for a limit that is too low for a single layer.
  */
-export function mustSpill(
+export async function mustSpill(
   model: Model,
   engine: Engine,
   method: Method,
   windows: readonly Int32Array[],
   limit: number | undefined,
-): boolean {
+): Promise<boolean> {
   const batches = batchWindows(windows);
-  const work = workBytes(model, engine, method, windows);
+  const executables = await Promise.all(model.layers.map(({ program }) => engine.compile(program)));
+  const work = workBytes(model, engine, method, windows, Math.max(...executables.map(({ lanes }) => lanes)));
   const hidden = hiddenBytes(model, engine, batches);
   if (limit === undefined) return hidden + work > availableMemory();
   const needed = processBytes(work);
@@ -33,9 +34,15 @@ export function mustSpill(
   return needed + hidden > limit;
 }
 
-/** The most that observing, compressing or running one layer holds. */
-function workBytes(model: Model, engine: Engine, method: Method, windows: readonly Int32Array[]): number {
-  const run = windows.length === 0 ? 0 : runBytes(model, engine, batchWindows(windows));
+/** The most that observing, compressing or running one layer holds, by so many runs side by side. */
+function workBytes(
+  model: Model,
+  engine: Engine,
+  method: Method,
+  windows: readonly Int32Array[],
+  lanes: number,
+): number {
+  const run = windows.length === 0 ? 0 : lanes * runBytes(model, engine, batchWindows(windows));
   const sites = model.layers.flatMap((layer) => layer.sites);
   const site = Math.max(...sites.map(({ out, in: columns }) => out * columns));
   let [statistics, copies, factors] = [0, 0, 0];
@@ -50,5 +57,5 @@ function workBytes(model: Model, engine: Engine, method: Method, windows: readon
   }
   const observing = statistics + copies + run;
   const compressing = statistics + factors + SITE_BYTES * site;
-  return layerBytes(model, engine) + Math.max(observing, compressing);
+  return layerBytes(model, engine, lanes) + Math.max(observing, compressing);
 }

@@ -24,15 +24,15 @@ function numberBytes({ precision }: Pick<Engine, "precision">): number {
   return precision === "float64" ? 8 : 4;
 }
 
-/** Bytes of a program's parameters. */
-export function parameterBytes(program: Program, engine: Engine): number {
+/** Bytes of a program's parameters, packed by each of so many lanes. */
+export function parameterBytes(program: Program, engine: Engine, lanes = 1): number {
   const numbers = [...describe(program).parameters.values()].map((shape) => shape.reduce((size, n) => size * n, 1));
-  return weightBytes(engine) * sum(numbers);
+  return weightBytes(engine, lanes) * sum(numbers);
 }
 
-/** Bytes of the largest layer's weights. */
-export function layerBytes({ layers }: Model, engine: Engine): number {
-  return Math.max(...programsOf(layers).map((program) => parameterBytes(program, engine)));
+/** Bytes of the largest layer's weights, likewise. */
+export function layerBytes({ layers }: Model, engine: Engine, lanes = 1): number {
+  return Math.max(...programsOf(layers).map((program) => parameterBytes(program, engine, lanes)));
 }
 
 /** About the most that a layer's run over one batch holds beside the weights: its input, its output, all that is between. */

@@ -2,18 +2,29 @@ import { InputError, RunError } from "../../errors.js";
 import { bytesOf } from "../../tensor/matrix.js";
 import { type Kernel, openKernel, reserve } from "../../tensor/wasm.js";
 import { LINE } from "./library.js";
+import type { Kept } from "./numbers.js";
 
-/** What kernel/elementwise.as.ts exports; `out` and `half` are addresses, 0 where the result is not wanted as that. */
+/** What kernel/elementwise.as.ts exports; `out` and `operand` are addresses, 0 where the result is not wanted as that. */
 interface Elementwise extends Kernel {
-  rmsNorm(x: number, weight: number, out: number, half: number, columns: number, epsilon: number, rows: number): void;
-  add(a: number, b: number, out: number, half: number, count: number): void;
-  multiply(a: number, b: number, out: number, half: number, count: number): void;
+  keepWide(isWide: boolean): void;
+  round(x: number, operand: number, count: number): void;
+  rmsNorm(
+    x: number,
+    weight: number,
+    out: number,
+    operand: number,
+    columns: number,
+    epsilon: number,
+    rows: number,
+  ): void;
+  add(a: number, b: number, out: number, operand: number, count: number): void;
+  multiply(a: number, b: number, out: number, operand: number, count: number): void;
   rope(
     x: number,
     cos: number,
     sin: number,
     out: number,
-    half: number,
+    operand: number,
     heads: number,
     size: number,
     pairs: number,
@@ -22,7 +33,7 @@ interface Elementwise extends Kernel {
   pack(
     x: number,
     out: number,
-    half: number,
+    operand: number,
     factor: number,
     windows: number,
     tokens: number,
@@ -62,10 +73,11 @@ export interface Place {
 
 type Table = Float32Array | Int32Array;
 
-/** Throws InputError where WebAssembly or its SIMD instructions are missing. */
-export function openArena(): Arena {
+/** With operands kept in this way. Throws InputError where WebAssembly or its SIMD instructions are missing. */
+export function openArena(operands: Kept): Arena {
   const kernel = openKernel<Elementwise>("engine/onednn/kernel/elementwise.wasm");
   if (!kernel) throw new InputError("the engine onednn needs WebAssembly with SIMD, which Node does not have here");
+  kernel.keepWide(operands === "rounded");
   let used = 0;
   const sizes = new Map<number, number>();
   /** Blocks are used again for what has their very size: runs ask for few sizes, many times. */

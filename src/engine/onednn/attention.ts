@@ -15,7 +15,8 @@ export function attend(step: Whole & { kind: "attention" }, values: Values, prod
   const { windows, tokens } = values;
   const { heads, keyValueHeads, headSize: size } = step;
   const group = heads / keyValueHeads;
-  const isHalf = products.precision === "bfloat16";
+  const { operands } = products;
+  const isHalf = operands === "bfloat16";
   const chunks = step.chunks.map(({ begin: from, end: to, first: firstKey, mask: name }) => {
     const [begin, end, first] = [values.integer(from), values.integer(to), values.integer(firstKey)];
     const [queries, keys] = [end - begin, end - first];
@@ -35,7 +36,8 @@ export function attend(step: Whole & { kind: "attention" }, values: Values, prod
   const operand = (at: number, from: number) => arena.numbers({ at, isHalf }, from, 1);
 
   for (const { begin, first, queries, keys, matrix, atOnce, mask } of chunks) {
-    kernel.pack(q, isHalf ? 0 : packed, isHalf ? packed : 0, step.scale, windows, tokens, begin, queries, heads, size);
+    const [floats, rounded] = operands === "float32" ? [packed, 0] : [0, packed];
+    kernel.pack(q, floats, rounded, step.scale, windows, tokens, begin, queries, heads, size);
     for (const parts of groupsOf(windows, keyValueHeads, atOnce)) {
       // The heads of a group read the same keys and values; these lie side by side in the rows.
       for (const { window, head, count, at } of parts) {
@@ -57,6 +59,7 @@ export function attend(step: Whole & { kind: "attention" }, values: Values, prod
       kernel.mask(scores, arena.table(mask), arena.table(firstHidden(mask, keys)), queries, keys, rows);
       const ofScores = arena.floats(scores, rows * keys);
       products.softmax!(ofScores, isHalf ? arena.halves(shares, rows * keys) : ofScores, keys);
+      if (operands === "rounded") kernel.round(shares, shares, rows * keys);
       for (const { window, head, count, at } of parts) {
         products.multiply(
           { data: operand(shares, at * matrix), sizes: [count, group, queries, keys] },
@@ -74,6 +77,7 @@ export function attend(step: Whole & { kind: "attention" }, values: Values, prod
       }
     }
   }
+  values.roundMade(step.y);
   for (const address of [packed, scores, ...(isHalf ? [shares] : [])]) arena.free(address);
 }
 

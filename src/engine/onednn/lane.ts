@@ -11,7 +11,7 @@ import { openProducts } from "./widened.js";
 
 const { precision, threads } = workerData as LaneSettings;
 const products = openProducts(openLibrary(), precision, threads);
-const arena = openArena();
+const arena = openArena(products.operands);
 const sessions = new Map<number, Promise<Session>>();
 const rooms = new Map<number, { numbers: TensorData; version: number }>();
 

@@ -360,9 +360,17 @@ function bind(koffi: typeof Koffi, lib: Koffi.LibraryHandle, path: string): Libr
     );
     const rest = ["void *", "int", "int", "void *", "void *", "int", "void *"];
     const softmax = maker("softmax_forward_primitive_desc_create", ...rest);
+    // Kept, and few: products of one size ask for the same ones whenever they are made again.
+    const known = new Map<string, Handle>();
+    const once = (key: string, make: () => Handle): Handle => {
+      const found = known.get(key) ?? make();
+      known.set(key, found);
+      return found;
+    };
     return {
-      strided: (dimensions, type, strides) => withStrides(dimensions.length, dimensions, type, strides),
-      any: (dimensions, type) => withTag(dimensions.length, dimensions, type, ANY),
+      strided: (dimensions, type, strides) =>
+        once(`${type} ${dimensions} ${strides}`, () => withStrides(dimensions.length, dimensions, type, strides)),
+      any: (dimensions, type) => once(`${type} ${dimensions}`, () => withTag(dimensions.length, dimensions, type, ANY)),
       product: (a, b, bias, c, attributes) => matmul(engine, a, b, bias, c, attributes),
       convolution: (a, b, bias, c, attributes) =>
         convolution(engine, FORWARD, DIRECT, a, b, bias, c, STEP, NONE, NONE, NONE, attributes),

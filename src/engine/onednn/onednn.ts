@@ -13,7 +13,7 @@ import { openProducts } from "./widened.js";
 /**
  * oneDNN for the matrix products, in float32 or bfloat16, and what lies between them in float32: by a kernel, or by onnxruntime. In
  * bfloat16 what linears read and their weights are rounded; sums, results and the hidden states stay float32.
- * Throws InputError where oneDNN is not there, or cannot multiply in this precision on this processor.
+ * Throws InputError where oneDNN is not there, or has no product made for this processor.
  */
 export function createOneDnnEngine(
   options: { threads?: number; frugal?: boolean; precision?: ElementType } = {},
@@ -27,7 +27,7 @@ export function createOneDnnEngine(
     );
   }
   const products = openProducts(library, precision, threads);
-  const arena = openArena();
+  const arena = openArena(products.operands);
   // They take memory, for which no limit provides.
   const lanes = frugal || !library.setThreads ? undefined : createLanes(precision, threads);
   // One run at a time: runs of a graph share what lies between its stages.

@@ -3,25 +3,24 @@ import { type After, mapOthers, othersOf } from "./after.js";
 import { type DescribedGram, describeGram, type GramSize } from "./grams.js";
 import { ARGUMENT, type Description, type ElementType, type Library } from "./library.js";
 import { describeLinear, type LinearSize, partsOf } from "./linears.js";
-import { type Half, type Numbers, typeOf } from "./numbers.js";
+import { type Kept, type Numbers, typeOf } from "./numbers.js";
 import { createPacker, type Layout } from "./packing.js";
 import { createPreparedStore, LEAST_COPY, type Prepared } from "./prepared.js";
 
 /**
- * The products of a block, and softmax, over memory of JavaScript's or of a kernel's. Operands of linears and Gram matrices are
- * float32 rounded to the precision; sums are float32, and so are results, but for what another product reads next.
+ * The products of a block, and softmax, over memory of JavaScript's or of a kernel's. Factors are rounded to the precision;
+ * sums are float32, and so are results, but for what another product reads next.
  */
 export interface Products {
-  readonly precision: ElementType;
-  /** Bytes of memory that packing takes for every weight. */
+  /** How factors are to be given, but for weights. */
+  readonly operands: Kept;
+  /** Bytes that a weight takes at most while it is packed, and after. */
   readonly packedBytes: number;
-  /** Rounds to bfloat16. [rows, columns] */
-  round(x: Float32Array, y: Half, rows: number, columns: number): void;
   /**
    * y = x · wᵀ (+ bias), and `after`. x [rows, in], w [out, in] in float32 or the precision, y [rows, out] and what it is multiplied
-   * by.
+   * by or is added to it.
    */
-  linear(x: Operand, weight: Numbers, bias: Float32Array | undefined, y: Numbers, after?: After<Numbers>): void;
+  linear(x: Operand, weight: Numbers, bias: Float32Array | undefined, y: Numbers, after?: After<Float32Array>): void;
   /** Adds xᵀ · x, tile by tile. */
   addGram(x: Operand, tiles: readonly GramTile[]): void;
   /**
@@ -48,7 +47,7 @@ interface GramTile {
   readonly sum: Float32Array;
 }
 
-/** A matrix in the precision of the products. */
+/** A matrix as products are to be given it. */
 export interface Operand {
   readonly data: Numbers;
   readonly rows: number;
@@ -56,14 +55,14 @@ export interface Operand {
 }
 
 /** Matrices, [..., rows, columns]. */
-export interface Matrices {
+interface Matrices {
   readonly data: Numbers;
   readonly sizes: readonly number[];
   /** How far apart elements lie; row by row and without gaps where it is left out. */
   readonly strides?: readonly number[];
 }
 
-export function denseStrides(sizes: readonly number[]): number[] {
+function denseStrides(sizes: readonly number[]): number[] {
   return sizes.map((_, i) => sizes.slice(i + 1).reduce((product, size) => product * size, 1));
 }
 
@@ -122,13 +121,8 @@ export function createProducts(
 
   const makeSoftmax = library.softmax;
   return {
-    precision,
+    operands: precision,
     packedBytes: precision === "bfloat16" ? 2 : 4,
-    round(x, y, rows, columns) {
-      if (x.length === 0) return;
-      const of = (type: ElementType) => () => rowMajor(rows, columns, type);
-      run(copy(`rows ${rows} ${columns}`, x.length, of("float32"), of("bfloat16")), x, y);
-    },
     linear(x, weight, bias, y, after) {
       const outputs = y.length / x.rows;
       if (x.rows === 0) return; // an expert that no token goes to

@@ -32,10 +32,11 @@ export function computeStep(step: Step, values: Values, products: Products, aren
       const bias = step.bias === undefined ? undefined : (values.given(step.bias).data as Float32Array);
       const [rows] = values.shape(step.x);
       // Before the room is made: a view of the arena is gone when it grows.
-      values.operand(step.x);
+      values.operandAddress(step.x);
       const y = values.makeProduct(step.y, rows, weight.dims[0]!);
       const after = mapOthers(step.after, (name) => values.floats(name));
       products.linear(values.operand(step.x), weight.data as Numbers, bias, y, after);
+      values.roundMade(step.y);
       return;
     }
     case "gram": {
@@ -54,11 +55,11 @@ export function computeStep(step: Step, values: Values, products: Products, aren
       const [rows, columns] = values.shape(step.x);
       const weight = arena.allocate(4 * step.size);
       const x = values.address(step.x);
-      const { floats, half } = values.make(step.y, rows, columns);
+      const { floats, operand } = values.make(step.y, rows, columns);
       const numbers = arena.floats(weight, step.size);
       numbers.set(values.given(step.weight).data as Float32Array);
       if (step.offset !== 0) for (let i = 0; i < numbers.length; i++) numbers[i]! += step.offset;
-      kernel.rmsNorm(x, weight, floats, half, step.size, step.epsilon, (rows * columns) / step.size);
+      kernel.rmsNorm(x, weight, floats, operand, step.size, step.epsilon, (rows * columns) / step.size);
       arena.free(weight);
       return;
     }
@@ -66,16 +67,16 @@ export function computeStep(step: Step, values: Values, products: Products, aren
     case "multiply": {
       const [rows, columns] = values.shape(step.a);
       const [a, b] = [values.address(step.a), values.address(step.b)];
-      const { floats, half } = values.make(step.y, rows, columns);
-      kernel[step.kind](a, b, floats, half, rows * columns);
+      const { floats, operand } = values.make(step.y, rows, columns);
+      kernel[step.kind](a, b, floats, operand, rows * columns);
       return;
     }
     case "rope": {
       const [rows, columns] = values.shape(step.x);
       const x = values.address(step.x);
-      const { floats, half } = values.make(step.y, rows, columns);
+      const { floats, operand } = values.make(step.y, rows, columns);
       const [cos, sin] = [step.cos, step.sin].map((name) => arena.table(values.given(name).data as Float32Array));
-      kernel.rope(x, cos!, sin!, floats, half, step.heads, step.headSize, step.pairs, rows);
+      kernel.rope(x, cos!, sin!, floats, operand, step.heads, step.headSize, step.pairs, rows);
       return;
     }
     case "attention":

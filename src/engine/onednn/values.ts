@@ -6,19 +6,19 @@ import type { Numbers } from "./numbers.js";
 import type { Plan } from "./plan.js";
 import type { Operand, Products } from "./products.js";
 
-/** Rows of numbers: as a tensor that onnxruntime made or was given, in the arena as float32, as bfloat16, or all of them. */
+/** Rows of numbers: as a tensor that onnxruntime made or was given, in the arena as float32, as products read them, or all of them. */
 interface Value {
   readonly rows: number;
   readonly columns: number;
   tensor?: Tensor;
   floats?: number;
-  half?: number;
+  operand?: number;
 }
 
 /** Where a step puts its result; 0: not wanted as that. */
 interface Target {
   readonly floats: number;
-  readonly half: number;
+  readonly operand: number;
 }
 
 /** What is known while a graph runs, by the names of its edges, inputs and outputs. */
@@ -84,7 +84,7 @@ export class Values {
     const value = this.#value(name);
     if (value.floats !== undefined) return this.#arena.floats(value.floats, value.rows * value.columns);
     if (value.tensor) return value.tensor.data as Float32Array;
-    throw new Error(`${name} is there in bfloat16 only`);
+    throw new Error(`${name} is there as products read it only`);
   }
 
   /** Where its float32 numbers are in the arena. */
@@ -100,34 +100,34 @@ export class Values {
 
   /** As a product reads it. */
   operand(name: string): Operand {
-    const value = this.#value(name);
-    const { rows, columns } = value;
-    const length = rows * columns;
-    if (this.#products.precision === "float32") return { data: this.floats(name), rows, columns };
-    if (value.half === undefined) {
-      value.half = this.#arena.allocate(2 * length);
-      this.#products.round(this.floats(name), this.#arena.halves(value.half, length), rows, columns);
-    }
-    return { data: this.#arena.halves(value.half, length), rows, columns };
+    const { at, isHalf } = this.operandAddress(name);
+    const { rows, columns } = this.#value(name);
+    return { data: this.#arena.numbers({ at, isHalf }, 0, rows * columns), rows, columns };
   }
 
   /** Where `operand` lies in the arena, and whether it is bfloat16. */
   operandAddress(name: string): Place {
-    if (this.#products.precision === "float32") return { at: this.address(name), isHalf: false };
-    this.operand(name);
-    return { at: this.#value(name).half!, isHalf: true };
+    if (!this.#rounds) return { at: this.address(name), isHalf: false };
+    const value = this.#value(name);
+    if (value.operand === undefined) {
+      const length = value.rows * value.columns;
+      const from = this.address(name);
+      value.operand = this.#allocateOperand(length);
+      this.#arena.kernel.round(from, value.operand, length);
+    }
+    return { at: value.operand, isHalf: this.#isHalf };
   }
 
   /** Room for a result, as it is read later. */
   make(name: string, rows: number, columns: number): Target {
     const root = this.#plan.root(name);
-    const wantsHalf = this.#products.precision === "bfloat16" && this.#plan.operands.has(root);
-    const wantsFloats = !wantsHalf || this.#plan.floats.has(root);
+    const wantsOperand = this.#rounds && this.#plan.operands.has(root);
+    const wantsFloats = !wantsOperand || this.#plan.floats.has(root);
     const value: Value = { rows, columns };
     if (wantsFloats) value.floats = this.#arena.allocate(4 * rows * columns);
-    if (wantsHalf) value.half = this.#arena.allocate(2 * rows * columns);
+    if (wantsOperand) value.operand = this.#allocateOperand(rows * columns);
     this.#values.set(root, value);
-    return { floats: value.floats ?? 0, half: value.half ?? 0 };
+    return { floats: value.floats ?? 0, operand: value.operand ?? 0 };
   }
 
   /** Room for a result in float32. */
@@ -137,18 +137,24 @@ export class Values {
     return floats;
   }
 
-  /** Room for a result in one form: bfloat16 where products are all that reads it. */
+  /** Room for a result in one form, which `roundMade` ends: as products read it where nobody else does. */
   makeOne(name: string, rows: number, columns: number): Place {
     const root = this.#plan.root(name);
-    const isHalf =
-      this.#products.precision === "bfloat16" && this.#plan.operands.has(root) && !this.#plan.floats.has(root);
-    if (!isHalf) return { at: this.makeFloats(root, rows, columns), isHalf };
-    const half = this.#arena.allocate(2 * rows * columns);
-    this.#values.set(root, { rows, columns, half });
-    return { at: half, isHalf };
+    if (!this.#rounds || !this.#plan.operands.has(root) || this.#plan.floats.has(root)) {
+      return { at: this.makeFloats(root, rows, columns), isHalf: false };
+    }
+    const operand = this.#allocateOperand(rows * columns);
+    this.#values.set(root, { rows, columns, operand });
+    return { at: operand, isHalf: this.#isHalf };
   }
 
-  /** Room for a product's result, in one form: an output of the graph where that is to be. */
+  /** Rounds what was written as float32 where only products read it; what was written as bfloat16 is. */
+  roundMade(name: string): void {
+    const { rows, columns, operand } = this.#value(name);
+    if (operand !== undefined && !this.#isHalf) this.#arena.kernel.round(operand, operand, rows * columns);
+  }
+
+  /** As makeOne, for a product: an output of the graph where that is to be. */
   makeProduct(name: string, rows: number, columns: number): Numbers {
     const root = this.#plan.root(name);
     const output = this.#plan.outputs.get(root);
@@ -177,7 +183,7 @@ export class Values {
   drop(root: string): void {
     const value = this.#values.get(root);
     if (value?.floats !== undefined) this.#arena.free(value.floats);
-    if (value?.half !== undefined) this.#arena.free(value.half);
+    if (value?.operand !== undefined) this.#arena.free(value.operand);
     this.#values.delete(root);
   }
 
@@ -194,6 +200,19 @@ export class Values {
     const fetch = this.#fetches[name] ?? new Tensor("float32", new Float32Array(value.rows * value.columns), dims);
     (fetch.data as Float32Array).set(this.floats(name));
     return fetch;
+  }
+
+  /** Whether products read anything but float32 as it is, and whether that is bfloat16. */
+  get #rounds(): boolean {
+    return this.#products.operands !== "float32";
+  }
+
+  get #isHalf(): boolean {
+    return this.#products.operands === "bfloat16";
+  }
+
+  #allocateOperand(length: number): number {
+    return this.#arena.allocate((this.#isHalf ? 2 : 4) * length);
   }
 
   #value(name: string): Value {

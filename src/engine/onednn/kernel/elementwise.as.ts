@@ -1,9 +1,20 @@
 // AssemblyScript, compiled to WebAssembly by `npm run build`: what a block computes between its matrix products. The caller (../arena.ts)
-// lays out the memory from `heap` on; addresses are in bytes, numbers are f32. Where a function has `out` and `half`, it
+// lays out the memory from `heap` on; addresses are in bytes, numbers are f32. Where a function has `out` and `operand`, it
 // writes its result as f32 to the one and rounded to bfloat16 to the other; 0: not at all.
 
 /** What the caller may write to begins here. */
 export const heap: usize = __heap_base;
+
+/** Operands lie this much nearer to one another than f32: in two bytes; 0 where they are f32 that is rounded. */
+let shift: usize = 1;
+
+/** Whether operands are kept as f32. */
+export function keepWide(isWide: bool): void {
+  shift = isWide ? 0 : 1;
+}
+
+/** The half of f32 that bfloat16 has. */
+const UPPER: i32 = 0xffff0000;
 
 /** Eight numbers as bfloat16. */
 function halves(a: v128, b: v128): v128 {
@@ -28,7 +39,15 @@ function lanes(x: v128): f32 {
 }
 
 /** x / sqrt(mean(x²) + epsilon) · weight, over each row of `columns` numbers. */
-export function rmsNorm(x: usize, weight: usize, out: usize, half: usize, columns: i32, epsilon: f32, rows: i32): void {
+export function rmsNorm(
+  x: usize,
+  weight: usize,
+  out: usize,
+  operand: usize,
+  columns: i32,
+  epsilon: f32,
+  rows: i32,
+): void {
   const bytes = (<usize>columns) << 2;
   for (let r = 0; r < rows; r++) {
     const row = x + <usize>r * bytes;
@@ -49,40 +68,40 @@ export function rmsNorm(x: usize, weight: usize, out: usize, half: usize, column
     const factor: f32 = 1 / sqrt<f32>(sum / <f32>columns + epsilon);
     const four = f32x4.splat(factor);
     const to32 = out ? out + <usize>r * bytes : 0;
-    const to16 = half ? half + <usize>r * (bytes >> 1) : 0;
+    const toOperand = operand ? operand + ((<usize>r * bytes) >> shift) : 0;
     i = 0;
     for (; i + 32 <= bytes; i += 32) {
       const one = f32x4.mul(f32x4.mul(v128.load(row + i), four), v128.load(weight + i));
       const two = f32x4.mul(f32x4.mul(v128.load(row + i, 16), four), v128.load(weight + i, 16));
-      store8(to32, to16, i, one, two);
+      store8(to32, toOperand, i, one, two);
     }
-    for (; i < bytes; i += 4) store1(to32, to16, i, load<f32>(row + i) * factor * load<f32>(weight + i));
+    for (; i < bytes; i += 4) store1(to32, toOperand, i, load<f32>(row + i) * factor * load<f32>(weight + i));
   }
 }
 
 /** a + b. */
-export function add(a: usize, b: usize, out: usize, half: usize, count: i32): void {
-  pairwise(a, b, out, half, count, false);
+export function add(a: usize, b: usize, out: usize, operand: usize, count: i32): void {
+  pairwise(a, b, out, operand, count, false);
 }
 
 /** a · b. */
-export function multiply(a: usize, b: usize, out: usize, half: usize, count: i32): void {
-  pairwise(a, b, out, half, count, true);
+export function multiply(a: usize, b: usize, out: usize, operand: usize, count: i32): void {
+  pairwise(a, b, out, operand, count, true);
 }
 
-function pairwise(a: usize, b: usize, out: usize, half: usize, count: i32, isProduct: bool): void {
+function pairwise(a: usize, b: usize, out: usize, operand: usize, count: i32, isProduct: bool): void {
   let i: usize = 0;
   const end: usize = count;
   for (; i + 8 <= end; i += 8) {
     const at = i << 2;
     const one = both4(v128.load(a + at), v128.load(b + at), isProduct);
     const two = both4(v128.load(a + at, 16), v128.load(b + at, 16), isProduct);
-    store8(out, half, at, one, two);
+    store8(out, operand, at, one, two);
   }
   for (; i < end; i++) {
     const x = load<f32>(a + (i << 2));
     const y = load<f32>(b + (i << 2));
-    store1(out, half, i << 2, isProduct ? x * y : x + y);
+    store1(out, operand, i << 2, isProduct ? x * y : x + y);
   }
 }
 
@@ -99,7 +118,7 @@ export function rope(
   cos: usize,
   sin: usize,
   out: usize,
-  half: usize,
+  operand: usize,
   heads: i32,
   size: i32,
   pairs: i32,
@@ -114,7 +133,7 @@ export function rope(
       const at = <usize>(r * heads + h) * bytes;
       const row = x + at;
       const to32 = out ? out + at : 0;
-      const to16 = half ? half + (at >> 1) : 0;
+      const toOperand = operand ? operand + (at >> shift) : 0;
       let i: usize = 0;
       for (; i + 32 <= turned; i += 32) {
         const first = v128.load(row + i);
@@ -127,14 +146,14 @@ export function rope(
         const sines4 = v128.load(s + i, 16);
         store8(
           to32,
-          to16,
+          toOperand,
           i,
           f32x4.sub(f32x4.mul(first, cosines), f32x4.mul(second, sines)),
           f32x4.sub(f32x4.mul(first4, cosines4), f32x4.mul(second4, sines4)),
         );
         store8(
           to32,
-          to16,
+          toOperand,
           turned + i,
           f32x4.add(f32x4.mul(second, cosines), f32x4.mul(first, sines)),
           f32x4.add(f32x4.mul(second4, cosines4), f32x4.mul(first4, sines4)),
@@ -145,26 +164,42 @@ export function rope(
         const second = load<f32>(row + turned + i);
         const cosine = load<f32>(c + i);
         const sine = load<f32>(s + i);
-        store1(to32, to16, i, first * cosine - second * sine);
-        store1(to32, to16, turned + i, second * cosine + first * sine);
+        store1(to32, toOperand, i, first * cosine - second * sine);
+        store1(to32, toOperand, turned + i, second * cosine + first * sine);
       }
-      for (i = turned << 1; i < bytes; i += 4) store1(to32, to16, i, load<f32>(row + i));
+      for (i = turned << 1; i < bytes; i += 4) store1(to32, toOperand, i, load<f32>(row + i));
     }
   }
 }
 
-/** Eight numbers, and one, as f32 and as bfloat16, `at` bytes of f32 from the beginning; 0: not there. */
-function store8(out: usize, half: usize, at: usize, a: v128, b: v128): void {
+/** Eight numbers, and one, as f32 and as operands, `at` bytes of f32 from the beginning; 0: not there. */
+function store8(out: usize, operand: usize, at: usize, a: v128, b: v128): void {
   if (out) {
     v128.store(out + at, a);
     v128.store(out + at, b, 16);
   }
-  if (half) v128.store(half + (at >> 1), halves(a, b));
+  if (!operand) return;
+  if (shift) {
+    v128.store(operand + (at >> 1), halves(a, b));
+  } else {
+    v128.store(operand + at, v128.and(rounded(a), i32x4.splat(UPPER)));
+    v128.store(operand + at, v128.and(rounded(b), i32x4.splat(UPPER)), 16);
+  }
 }
 
-function store1(out: usize, half: usize, at: usize, x: f32): void {
+function store1(out: usize, operand: usize, at: usize, x: f32): void {
   if (out) store<f32>(out + at, x);
-  if (half) store<u16>(half + (at >> 1), half1(x));
+  if (!operand) return;
+  if (shift) store<u16>(operand + (at >> 1), half1(x));
+  else store<u32>(operand + at, (<u32>half1(x)) << 16);
+}
+
+/** x as operands; these may be x itself where they are f32. */
+export function round(x: usize, operand: usize, count: i32): void {
+  const bytes = (<usize>count) << 2;
+  let i: usize = 0;
+  for (; i + 32 <= bytes; i += 32) store8(0, operand, i, v128.load(x + i), v128.load(x + i, 16));
+  for (; i < bytes; i += 4) store1(0, operand, i, load<f32>(x + i));
 }
 
 /**
@@ -174,7 +209,7 @@ function store1(out: usize, half: usize, at: usize, x: f32): void {
 export function pack(
   x: usize,
   out: usize,
-  half: usize,
+  operand: usize,
   factor: f32,
   windows: i32,
   tokens: i32,
@@ -193,10 +228,10 @@ export function pack(
         for (; i + 32 <= bytes; i += 32) {
           const one = f32x4.mul(v128.load(row + i), four);
           const two = f32x4.mul(v128.load(row + i, 16), four);
-          store8(out, half, i, one, two);
+          store8(out, operand, i, one, two);
         }
-        for (; i < bytes; i += 4) store1(out, half, i, load<f32>(row + i) * factor);
-        if (half) half += bytes >> 1;
+        for (; i < bytes; i += 4) store1(out, operand, i, load<f32>(row + i) * factor);
+        if (operand) operand += bytes >> shift;
         if (out) out += bytes;
       }
     }
