@@ -14,6 +14,7 @@ import { mustSpill } from "./memory/compression.js";
 import { collectGarbage } from "./memory/garbage.js";
 import { findMethod, parseMethodOptions } from "./methods/registry.js";
 import { checkTarget, parseTarget } from "./methods/target.js";
+import { checkOthers, warnOfUncounted } from "./model/check-others.js";
 import { openModel } from "./model/model.js";
 import { type Selection, selectSites } from "./model/select-sites.js";
 import { createProfiler, type Profile } from "./profile.js";
@@ -81,13 +82,16 @@ export interface CompressResult {
 export async function compress(options: CompressOptions): Promise<CompressResult> {
   if (options.format !== "gguf") {
     if (options.ggufType !== undefined) throw new InputError("--gguf-type is of --format gguf: give both");
+    if (/\.gguf$/i.test(options.output)) {
+      throw new InputError(`${options.output}: ends as a GGUF file does; give --format gguf too, or name a folder`);
+    }
     return compressToFolder(options);
   }
   const { output, force = false, signal } = options;
   const gguf = { output, force, type: findWrittenType(options.ggufType ?? "f16") };
-  const result = await compressToFolder({ ...options, output: folderBefore(output) }, (base) =>
-    checkGgufOutput(base, gguf),
-  );
+  // What an earlier try left of the folder is of no use to anybody.
+  const folder = { output: folderBefore(output), force: true };
+  const result = await compressToFolder({ ...options, ...folder }, (base) => checkGgufOutput(base, gguf));
   await folderToGguf(gguf, signal);
   return { ...result, output };
 }
@@ -108,6 +112,8 @@ async function compressToFolder(
     await engine.check?.();
     const model = openModel(checkpoint);
     await check?.(checkpoint);
+    await checkOthers(model, signal);
+    warnOfUncounted(model, onProgress);
     const selected = selectSites(model, options);
     for (const site of allSites(model, selected)) checkTarget(target, site.in, site.name);
     const calibration = method.needs === "nothing" ? undefined : await calibrationWindows(model, options, signal);

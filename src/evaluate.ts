@@ -1,17 +1,20 @@
 import type { Checkpoint } from "./checkpoint/checkpoint.js";
 import { openCheckpoint } from "./checkpoint/open.js";
+import { EXCERPT } from "./data/sources.js";
 import { type Device, howComputed, type Precision } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError } from "./errors.js";
 import { resolveModel } from "./hub/model.js";
 import { evaluationLimits } from "./memory/evaluation.js";
+import { warnOfUncounted } from "./model/check-others.js";
 import { type Model, openModel } from "./model/model.js";
 import { createProfiler, type Profile } from "./profile.js";
-import { createStopwatch } from "./progress.js";
+import { createStopwatch, type OnProgress } from "./progress.js";
 import { type EnvironmentRecord, environmentRecord } from "./results/environment.js";
 import { openEvaluationFolder } from "./results/evaluation-folder.js";
 import { type ModelRecord, modelRecord } from "./results/model-record.js";
 import { checkPerTokenFile } from "./results/per-token.js";
+import { calibratedOn, readRecord } from "./results/read-record.js";
 import type { Contestant } from "./task-evaluation/answers.js";
 import { runTasks, type TaskRecord } from "./task-evaluation/evaluate-tasks.js";
 import { checkTaskOptions, type TaskOptions } from "./task-evaluation/options.js";
@@ -86,7 +89,7 @@ type TextFigures = (AloneSummary | ComparedSummary) & { readonly data: Evaluatio
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult> {
   const { signal, data, tasks = [], onProgress = () => {} } = options;
-  checkOptions(options);
+  await checkOptions(options);
   const date = new Date().toISOString();
   const watch = createStopwatch();
   const profiler = options.profile ? createProfiler(watch) : undefined;
@@ -103,6 +106,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const model = await open(options.model, options.revision);
     const base = options.base === undefined ? undefined : await open(options.base);
     if (base) checkComparable(base, model);
+    warnOfUncounted(model, onProgress);
     let tokenizer: ReturnType<typeof loadTokenizer> | undefined; // loaded for text only, and once
     const loading = () => {
       tokenizer ??= loadTokenizer((base ?? model).checkpoint.path);
@@ -110,6 +114,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     };
     const text =
       data === undefined ? undefined : await evaluationData({ ...options, data }, loading, model.architecture, signal);
+    if (text) await warnOfCalibrationText(model, text.record, onProgress);
     const prepared =
       tasks.length === 0
         ? undefined
@@ -157,7 +162,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
 }
 
 /** Refuses combinations that measure nothing, before the work. */
-function checkOptions(options: EvaluateOptions): void {
+async function checkOptions(options: EvaluateOptions): Promise<void> {
   const { data, tasks = [], base, perToken, noiseFloor } = options;
   if (data === undefined && tasks.length === 0) {
     throw new InputError("nothing to measure: give text by --data SOURCE, or tasks by --task NAME (pare list tasks)");
@@ -166,7 +171,7 @@ function checkOptions(options: EvaluateOptions): void {
   if (positions && base === undefined) throw new InputError(`${positions} compares with a base: add --base MODEL`);
   if (positions && data === undefined)
     throw new InputError(`${positions} measures positions of text: add --data SOURCE`);
-  if (perToken) checkPerTokenFile(perToken);
+  if (perToken) await checkPerTokenFile(perToken);
   checkTaskOptions(options, tasks);
 }
 
@@ -175,6 +180,18 @@ async function tokenizerOf({ checkpoint }: Model, loading: () => Promise<Tokeniz
   const tokenizer = await loading();
   if (!tokenizer) throw new InputError(`${checkpoint.path}: tasks need a tokenizer, and there is no tokenizer.json`);
   return tokenizer;
+}
+
+/** What a model was calibrated on flatters it. The excerpt that pare carries is cut in two halves. */
+async function warnOfCalibrationText(
+  { checkpoint }: Model,
+  { files, split }: EvaluationRecord,
+  onProgress: OnProgress,
+) {
+  const file = split === EXCERPT ? undefined : calibratedOn(await readRecord(checkpoint.path).catch(() => null), files);
+  if (file === undefined) return;
+  const message = `${checkpoint.path}: was calibrated on text of ${file}, too: measure it on other text`;
+  onProgress({ kind: "warning", message });
 }
 
 function recordOf({ model, sha256 }: Contestant): ModelRecord {

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { copyFile, link, open, rename, rm, stat } from "node:fs/promises";
+import { InputError } from "./errors.js";
 
 /** The file is the old one or the new one, never a part, also after a loss of power. */
 export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
@@ -12,6 +13,24 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
       await handle.close();
     }
   });
+}
+
+/** How far into a file its kind shows. */
+const HEAD_BYTES = 1024;
+
+/** Throws InputError where something is there under this name that is not such a file: one in whose beginning `mark` stands. */
+export async function checkReplaceable(path: string, mark: string, what: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found) return;
+  const refuse = () => new InputError(`${path}: is there and is no ${what}; name another file, or remove it`);
+  if (!found.isFile()) throw refuse();
+  const handle = await open(path, "r");
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    if (bytesRead > 0 && !buffer.subarray(0, bytesRead).includes(mark)) throw refuse();
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Another name for a file where the system can do that, else a copy. */

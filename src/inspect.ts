@@ -1,18 +1,14 @@
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { bitmaskBytes } from "./checkpoint/bitmask/codec.js";
 import type { Checkpoint, TensorEntry } from "./checkpoint/checkpoint.js";
-import { parseJsonObject } from "./checkpoint/json.js";
-import { readModelFile } from "./checkpoint/model-file.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { InputError, throwIfAborted } from "./errors.js";
 import { type HubOrigin, hubOrigin } from "./hub/cache.js";
 import { resolveModel } from "./hub/model.js";
 import { type Model, openModel, type Site } from "./model/model.js";
 import type { OnProgress } from "./progress.js";
+import { readRecord } from "./results/read-record.js";
 import { DTYPE_BYTES, type DType, isFloatDType } from "./tensor/dtype.js";
-
-/** pare.json of a 1,000-layer model stays below this. */
-const MAX_RECORD_BYTES = 10_000_000;
 
 /** What a checkpoint is, and how many of the weights that a method may compress are zero. */
 export interface InspectResult {
@@ -187,11 +183,6 @@ function leastZeros(values: Float32Array, m: number): number {
     if (zeros < least) least = zeros;
   }
   return least;
-}
-
-async function readRecord(path: string): Promise<Record<string, unknown> | null> {
-  const bytes = await readModelFile(path, "pare.json", MAX_RECORD_BYTES);
-  return bytes === undefined ? null : parseJsonObject(bytes, join(path, "pare.json"));
 }
 
 function elements({ shape }: TensorEntry): number {

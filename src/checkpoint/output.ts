@@ -4,6 +4,7 @@ import { InputError, RunError } from "../errors.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { readCopied } from "./copied.js";
 import { isInside, isMissing } from "./folder.js";
+import { CONFIG_FILE } from "./open.js";
 
 /** Throws InputError when writing the output could change the base: equal, inside or around it. */
 export async function checkApart(base: Checkpoint, target: string, output: string): Promise<void> {
@@ -41,8 +42,17 @@ export async function checkOutput(target: string, output: string, force: boolean
   }
   if (found.isSymbolicLink()) throw new InputError(`${output}: is a link; name the folder itself`);
   if (!found.isDirectory()) throw new InputError(`${output}: is a file; choose another output`);
-  if (!force && (await readdir(target)).length > 0) {
-    throw new InputError(`${output}: is not empty; choose another output, or replace it with --force`);
+  const names = await readdir(target);
+  if (names.length === 0) return;
+  if (!force) throw new InputError(`${output}: is not empty; choose another output, or replace it with --force`);
+  if (isInside(await realpath("."), await realpath(target))) {
+    throw new InputError(`${output}: is the folder that you are in, or around it; choose another output`);
+  }
+  const isCheckpoint = names.includes(CONFIG_FILE) && names.some((name) => name.endsWith(".safetensors"));
+  if (!isCheckpoint && !names.includes("pare.json")) {
+    throw new InputError(
+      `${output}: holds other things than a checkpoint, which --force does not replace; choose another output`,
+    );
   }
 }
 

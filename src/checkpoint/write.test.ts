@@ -209,17 +209,37 @@ describe("finish", () => {
 describe("an output that is there", () => {
   it("and not empty is refused without force and replaced with it", async () => {
     const { root, base, out } = await setUp();
-    await makeFolder({ "old.txt": "old" }, out);
+    await makeFolder({ "old.txt": "old", "pare.json": "{}" }, out);
     const refused = createCheckpointWriter(base, out, { force: false });
     await expect(refused).rejects.toThrow(InputError);
     await expect(refused).rejects.toThrow(/out: is not empty.*--force/);
     expect(await readdir(root)).toEqual(["base", "out"]);
 
     const writer = await createCheckpointWriter(base, out, { force: true });
-    expect(await readdir(out)).toEqual(["old.txt"]); // until the very end
+    expect(await readdir(out)).toEqual(["old.txt", "pare.json"]); // until the very end
     await writer.finish({});
     expect(await readdir(root)).toEqual(["base", "out"]);
     expect(await readdir(out)).not.toContain("old.txt");
+    await base.close();
+  });
+
+  it("and no checkpoint is never replaced, nor the folder that one is in, nor what is around it", async () => {
+    const { root, base, out } = await setUp();
+    await makeFolder({ "thesis.tex": "years", "config.json": "{}" }, out);
+    await expect(createCheckpointWriter(base, out, { force: true })).rejects.toThrow(/holds other things/);
+    const here = await makeFolder({ "pare.json": "{}", "in/thesis.tex": "years" }, join(root, "here"));
+    for (const inside of [here, join(here, "in")]) {
+      const before = process.cwd();
+      process.chdir(inside);
+      try {
+        await expect(createCheckpointWriter(base, here, { force: true })).rejects.toThrow(/the folder that you are in/);
+      } finally {
+        process.chdir(before);
+      }
+    }
+    expect(await readdir(out)).toEqual(["config.json", "thesis.tex"]);
+    expect(await readdir(here)).toEqual(["in", "pare.json"]);
+    expect(await readdir(root)).toEqual(["base", "here", "out"]);
     await base.close();
   });
 

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
-import { errorCode } from "../checkpoint/folder.js";
 import { AbortError, InputError, RunError } from "../errors.js";
 import { version } from "../version.js";
 import { addCompress } from "./compress.js";
@@ -13,6 +12,7 @@ import type { GlobalFlags } from "./options.js";
 import { addReport } from "./report.js";
 import { addServe } from "./serve.js";
 import { addStudy } from "./study.js";
+import { systemRefusal } from "./system-refusal.js";
 import { openTerminal, type Terminal } from "./terminal.js";
 import { addValidate } from "./validate.js";
 
@@ -79,10 +79,11 @@ function report(error: unknown, debug: boolean, terminal: Terminal): number {
     terminal.say(terminal.stopped);
     return 130;
   }
-  const message = error instanceof Error ? error.message : String(error);
-  const isUsers = error instanceof InputError || error instanceof RunError;
   // What the operating system refused (a full disk, a missing permission) is not pare's fault either.
-  if (isUsers || errorCode(error) !== undefined) terminal.say(`error: ${message}`);
+  const refusal = systemRefusal(error);
+  const message = refusal ?? (error instanceof Error ? error.message : String(error));
+  const isUsers = error instanceof InputError || error instanceof RunError;
+  if (isUsers || refusal !== undefined) terminal.say(`error: ${message}`);
   else terminal.say(`error: ${message} (this is a defect of pare${debug ? "" : "; --debug shows where it happened"})`);
   if (debug && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   return error instanceof InputError ? 2 : 1;

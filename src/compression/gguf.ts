@@ -8,8 +8,7 @@ import { openCheckpoint } from "../checkpoint/open.js";
 import { InputError } from "../errors.js";
 import { families } from "../model/families/registry.js";
 import { isSameComputation } from "../model/same-computation.js";
-
-const MAX_RECORD_BYTES = 10_000_000;
+import { MAX_RECORD_BYTES, RECORD_FILE } from "../results/read-record.js";
 
 export interface GgufOutput {
   readonly output: string;
@@ -47,16 +46,16 @@ function architectureOf(config: Checkpoint["config"], { configFile }: Checkpoint
   return family.architecture(config, configFile);
 }
 
-/** Writes the folder as GGUF and removes it. */
+/** Writes the folder as GGUF and removes it, also where GGUF cannot hold it. */
 export async function folderToGguf({ output, type }: GgufOutput, signal: AbortSignal | undefined): Promise<void> {
   const folder = folderBefore(output);
   const checkpoint = await openCheckpoint(folder);
   try {
-    const record = await readModelFile(folder, "pare.json", MAX_RECORD_BYTES);
+    const record = await readModelFile(folder, RECORD_FILE, MAX_RECORD_BYTES);
     const name = basename(output).replace(/\.gguf$/i, "");
     await writeGguf(checkpoint, output, { type, name, record: record && new TextDecoder().decode(record), signal });
   } finally {
     await checkpoint.close();
+    await rm(folder, { recursive: true, force: true });
   }
-  await rm(folder, { recursive: true, force: true });
 }

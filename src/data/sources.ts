@@ -11,6 +11,9 @@ import { type BuiltInSource, builtInSourceNames, builtInSources, type Purpose } 
 import type { DocumentSource, Source } from "./source.js";
 import { wikitextArticles, wikitextRows } from "./wikitext.js";
 
+/** The split of what pare carries itself. */
+export const EXCERPT = "excerpt";
+
 export interface LoadSourceOptions {
   readonly purpose: Purpose;
   /** The folder in which built-in sources are looked for. */
@@ -43,6 +46,9 @@ export async function loadSource(name: string, options: LoadSourceOptions): Prom
 
 async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): Promise<Source> {
   const { purpose, dataDirectory, signal } = options;
+  if (dataDirectory !== undefined && !(await stat(dataDirectory).catch(() => undefined))?.isDirectory()) {
+    throw new InputError(`the data folder ${dataDirectory} is not there: correct --data-dir or PARE_DATA`);
+  }
   const candidates = builtIn.candidates[purpose];
   for (const { path, split } of dataDirectory === undefined ? [] : candidates) {
     const file = join(dataDirectory as string, path);
@@ -51,7 +57,7 @@ async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): 
   }
   if (builtIn.excerpt !== undefined) {
     const file = fileURLToPath(new URL(`../../assets/${builtIn.excerpt}`, import.meta.url));
-    const source = sourceOf(builtIn.name, "excerpt", await readDataFile(file, signal));
+    const source = sourceOf(builtIn.name, EXCERPT, await readDataFile(file, signal));
     if (source.kind === "windows") return source;
     // Measured on other stories than calibrated on.
     const remainder = purpose === "calibration" ? 0 : 1;

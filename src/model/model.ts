@@ -38,6 +38,10 @@ export interface Model {
   readonly architecture: Architecture;
   readonly checkpoint: Checkpoint;
   readonly layers: readonly Layer[];
+  /** Tensors that it computes with and no method compresses: embeddings, norms, biases, the head. */
+  readonly others: readonly string[];
+  /** A tensor of a layer that config.json does not count, if there is one: nobody computes with it. */
+  readonly uncounted: string | undefined;
   /** The token embeddings of ids, [ids.length, hidden]. Throws InputError for an id outside the vocabulary. */
   embed(ids: Int32Array): Promise<Float32Array>;
   /**
@@ -106,11 +110,17 @@ export function openModel(checkpoint: Checkpoint): Model {
     tensor: tensor(name === a.unembedding ? unembedding : name),
   }));
 
+  const compressed = new Set(layers.flatMap(({ sites }) => sites.map((site) => site.stored.tensor)));
+  const used = [...parameters, head].flatMap((some) => Array.from(some.values(), ({ stored }) => stored.tensor));
+  const beyond = tensor(a.layerPrefix(a.layers));
+
   return {
     family,
     architecture: a,
     checkpoint,
     layers,
+    others: [...new Set([tensor(embedding), ...used])].filter((name) => !compressed.has(name)),
+    uncounted: [...checkpoint.tensors.keys()].find((name) => name.startsWith(beyond)),
     embed: (ids) => checkpoint.readRows(tensor(embedding), ids),
     layerWeights: (engine, layer, old) => readAllFor(engine, checkpoint, parameters[layer.index]!, old),
     siteWeight: async ({ stored, out, in: columns }) =>

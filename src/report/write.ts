@@ -1,16 +1,19 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { RunError } from "../errors.js";
-import { replaceFile } from "../files.js";
+import { checkReplaceable, replaceFile } from "../files.js";
 import type { LiveEndpoints, ReportDocument } from "./report-data.js";
 
 /** The page without data, as `npm run build:report` leaves it beside the compiled code. */
 const TEMPLATE = new URL("../../dist/report/template.html", import.meta.url);
 const POLICY_PLACE = "<!-- report:policy -->";
+/** Near the beginning of every report. */
+const TITLE = "<title>pare: report</title>";
 const DATA_PLACE = "<!-- report:data -->";
 
-/** Writes the report of a study as one HTML file; the file appears whole or not at all. */
+/** Writes the report of a study as one HTML file; it appears whole or not at all. Throws InputError for a name that another file has. */
 export async function writeReport(document: ReportDocument, file: string): Promise<void> {
+  await checkReplaceable(file, TITLE, "report of pare's");
   await replaceFile(file, reportPage(await reportTemplate(), document));
 }
 

@@ -1,8 +1,9 @@
-import { open } from "node:fs/promises";
-import { extname } from "node:path";
+import { access, constants, open } from "node:fs/promises";
+import { dirname, extname } from "node:path";
 import { parquetWriteFile } from "hyparquet-writer";
+import { errorCode } from "../checkpoint/folder.js";
 import { InputError } from "../errors.js";
-import { replaceBy } from "../files.js";
+import { checkReplaceable, replaceBy } from "../files.js";
 import type { PositionFigures } from "../metrics/distribution.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
@@ -33,11 +34,20 @@ const INTEGERS = ["window", "position", "token", "top5Overlap", "top1Base", "top
 const NUMBERS = ["lossBase", "loss", "jsd", "kl", "klReverse", "totalVariation", "topConfidence"] as const;
 const FLAGS = ["sameTop1", "finite"] as const;
 
-/** Throws InputError for a file name that says no known format, so that the mistake shows before the work. */
-export function checkPerTokenFile(file: string): void {
+/** Throws InputError for a file of no known format, or one that cannot be written, so that the mistake shows before the work. */
+export async function checkPerTokenFile(file: string): Promise<void> {
   if (![".jsonl", ".parquet"].includes(extname(file))) {
     throw new InputError(`--per-token ${file}: name a file that ends in .jsonl or .parquet`);
   }
+  await checkReplaceable(file, extname(file) === ".parquet" ? "PAR1" : '{"window":', "table of tokens");
+  const folder = dirname(file);
+  await access(folder, constants.W_OK).catch((cause: unknown) => {
+    const isGone = errorCode(cause) === "ENOENT" || errorCode(cause) === "ENOTDIR";
+    const what = isGone
+      ? `there is no folder ${folder}; make it first`
+      : `${folder} cannot be written to; name another folder`;
+    throw new InputError(`--per-token ${file}: ${what}`, { cause });
+  });
 }
 
 /** Writes every position's figures (nats) to a .jsonl or .parquet file; the file appears whole or not at all. */

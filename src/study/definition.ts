@@ -78,9 +78,11 @@ export async function defineStudy(file: StudyFile, fileName: string, folder: str
       file.models.map(async (entry) => {
         const { path, name } = typeof entry === "string" ? { path: entry, name: undefined } : entry;
         const isThere = (await stat(local(path)).catch(() => undefined)) !== undefined;
-        const onHub = isThere ? undefined : parseModelName(path);
+        // `./org/name` is a folder, whether it is there or not.
+        const onHub = isThere || /^\.{0,2}[\\/]/.test(path) ? undefined : parseModelName(path);
         if (!isThere && parseModelFile(path)) return { name: name ?? lastName(path), path };
-        if (!onHub) return { name: name ?? lastName(resolve(local(path))), path: local(path) };
+        if (!onHub)
+          return { name: name ?? lastName(resolve(local(path))), path: isThere ? local(path) : resolve(local(path)) };
         const revision = onHub.revision === DEFAULT_REVISION ? "" : `-${onHub.revision.replaceAll("/", "-")}`;
         return { name: name ?? lastName(onHub.name + revision), path };
       }),

@@ -52,6 +52,27 @@ describe("a wrong command", () => {
   const compress = (...args: string[]) => ["compress", stories, "-o", join(folder, "never"), ...args];
   const magnitude = (...args: string[]) => compress("--method", "magnitude", "--sparsity", "0.5", ...args);
 
+  test("a file that cannot be written, before the work", async () => {
+    const compare = ["evaluate", stories, "--base", stories, "--data", windows, "--per-token"];
+    await expectRefused([...compare, join(folder, "none", "tokens.jsonl")], /there is no folder .*none; make it first/);
+    const mine = join(folder, "mine.jsonl");
+    await writeFile(mine, '{"thesis":1}\n');
+    await expectRefused([...compare, mine], /mine\.jsonl: is there and is no table of tokens/);
+    expect(await readFile(mine, "utf8")).toBe('{"thesis":1}\n');
+  });
+
+  test("a data folder that is not there", () =>
+    expectRefused(
+      ["evaluate", stories, "--data", "tinystories", "--data-dir", join(folder, "none")],
+      /the data folder .*none is not there: correct --data-dir or PARE_DATA/,
+    ));
+
+  test("a folder named as a GGUF file is", () =>
+    expectRefused(
+      magnitude().with(3, join(folder, "m.gguf")),
+      /m\.gguf: ends as a GGUF file does; give --format gguf/,
+    ));
+
   test("unknown command", () =>
     expectRefused(["compres", stories], /unknown command 'compres'.*Did you mean compress\?/));
   test("unknown option", () => expectRefused(magnitude("--forse"), /unknown option '--forse'.*Did you mean --force\?/));
@@ -220,13 +241,55 @@ describe("there and back", () => {
     expect(Math.log(result.perplexity.compressed)).toBeCloseTo(result.loss.compressed, 10);
   });
 
+  test("what is wrong with a model outside its sites is refused or said, before the work", async () => {
+    const damaged = join(folder, "damaged");
+    await cp(stories, damaged, { recursive: true });
+    const args = ["compress", damaged, "--method", "magnitude", "--sparsity", "0.5", "-o", join(folder, "never")];
+    const config = join(damaged, "config.json");
+    const text = await readFile(config, "utf8");
+    const { num_hidden_layers: layers } = JSON.parse(text);
+    await writeFile(config, text.replace(/("num_hidden_layers":\s*)\d+/, `$1${layers - 2}`));
+    const short = await pare([...args.with(-1, join(folder, "short"))]);
+    expect(short).toMatchObject({ code: 0 });
+    expect(short.stderr).toMatch(
+      new RegExp(`warning: .*holds model\\.layers\\.${layers - 2}\\..* counts ${layers - 2} layers`),
+    );
+    await writeFile(config, text);
+
+    const file = join(damaged, "model.safetensors");
+    const bytes = await readFile(file);
+    const headerBytes = Number(bytes.readBigUInt64LE());
+    const header = JSON.parse(bytes.subarray(8, 8 + headerBytes).toString());
+    bytes.writeFloatLE(Number.NaN, 8 + headerBytes + header["model.norm.weight"].data_offsets[0]);
+    await writeFile(file, bytes);
+    await expectRefused(args, /model\.safetensors: tensor "model\.norm\.weight" is NaN/);
+    expect(existsSync(join(folder, "never"))).toBe(false);
+  });
+
+  test("text that a model was calibrated on is said to be that", async () => {
+    const text = join(folder, "text.jsonl");
+    const lines = Array.from({ length: 40 }, (_, i) =>
+      JSON.stringify({ text: `Once there were ${i} cats in a tree. `.repeat(9) }),
+    );
+    await writeFile(text, lines.join("\n"));
+    const output = join(folder, "calibrated");
+    const how = ["--samples", "2", "--sequence-length", "64", "--calibration", text];
+    const made = await pare(["compress", stories, "--method", "wanda", "--sparsity", "0.5", ...how, "-o", output]);
+    expect(made).toMatchObject({ code: 0 });
+    const measure = (data: string) => pare(["evaluate", output, "--data", data, "--windows", "1"]);
+    expect((await measure(text)).stderr).toMatch(/warning: .*was calibrated on text of .*text\.jsonl, too/);
+    expect((await measure("tinystories")).stderr).not.toMatch(/calibrated/);
+  });
+
   test("an output that is there is replaced with --force alone", async () => {
     const output = join(folder, "taken");
     await mkdir(output);
     await writeFile(join(output, "mine.txt"), "mine");
     const args = ["compress", stories, "--method", "magnitude", "--sparsity", "0.25", "-o", output];
     await expectRefused(args, /taken: is not empty.*--force/);
+    await expectRefused([...args, "--force"], /taken: holds other things than a checkpoint/);
     expect(await readdir(output)).toEqual(["mine.txt"]);
+    await writeFile(join(output, "pare.json"), "{}");
     expect(await pare([...args, "--force"])).toMatchObject({ code: 0 });
     expect(await readdir(output)).toEqual(expect.arrayContaining(["config.json", "model.safetensors", "pare.json"]));
     expect(existsSync(join(output, "mine.txt"))).toBe(false);

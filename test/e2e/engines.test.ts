@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -30,6 +30,16 @@ test("results say how many threads computed", async () => {
   };
   expect(await of("--threads", "1")).toBe(1);
   expect(await of()).toBe(availableParallelism());
+});
+
+test("onnxruntime tells nobody what it runs, and leaves nothing behind", async () => {
+  const places = { HOME: join(folder, "home"), TMPDIR: join(folder, "tmp") };
+  for (const place of Object.values(places)) await mkdir(place);
+  // On such machines it would be silent anyway.
+  const env = { ...places, XDG_CACHE_HOME: "", CI: "", GITHUB_ACTIONS: "", ORT_DISABLE_TELEMETRY: undefined };
+  const { code } = await pare(["evaluate", stories, "--data", windows, "--engine", "onnxruntime"], { env });
+  expect(code).toBe(0);
+  for (const place of Object.values(places)) expect(await readdir(place, { recursive: true })).toEqual([]);
 });
 
 for (const { engine, precision, title, isSkipped } of engineCases) {

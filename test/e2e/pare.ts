@@ -16,7 +16,8 @@ interface Run {
 }
 
 interface RunOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  /** Undefined: not set. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Called every few milliseconds; where it gives true, the process gets the signal. */
   readonly killWhen?: () => boolean;
   /** SIGKILL where left out, which nothing can catch. */

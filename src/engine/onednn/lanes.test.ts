@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { Tensor } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { block, HIDDEN, rowsOf, TOKENS, weightsOf } from "../../../test/support/block.js";
 import { largestDifference } from "../../../test/support/differences.js";
 import { engineCases } from "../../../test/support/engines.js";
 import type { Engine, Executable } from "../engine.js";
 import type { Graph } from "../onnxruntime/onnx.js";
+import { Tensor } from "../onnxruntime/ort.js";
 import { createLanes } from "./lanes.js";
 import type { ElementType } from "./library.js";
 

@@ -1,4 +1,4 @@
-import { Tensor } from "onnxruntime-node";
+import { Tensor } from "../onnxruntime/ort.js";
 
 /** Numbers that graphs are given or put out. */
 export type TensorData = Float32Array | Float64Array | Uint16Array | BigInt64Array;

@@ -1,4 +1,4 @@
-import { Tensor } from "onnxruntime-node";
+import { Tensor } from "../onnxruntime/ort.js";
 import type { Whole } from "../onnxruntime/whole.js";
 import { mapOthers } from "./after.js";
 import type { Arena } from "./arena.js";

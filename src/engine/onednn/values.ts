@@ -1,5 +1,5 @@
-import { Tensor } from "onnxruntime-node";
 import { fromBfloat16 } from "../../tensor/dtype.js";
+import { Tensor } from "../onnxruntime/ort.js";
 import type { Feeds } from "../onnxruntime/session.js";
 import type { Arena, Place } from "./arena.js";
 import type { Numbers } from "./numbers.js";

@@ -1,8 +1,8 @@
-import { Tensor } from "onnxruntime-node";
 import type { Seen } from "../engine.js";
 import type { AttentionShape } from "../operations.js";
 import type { Nodes } from "./nodes.js";
 import type { Value } from "./onnx.js";
+import { Tensor } from "./ort.js";
 
 /**
  * Causal attention by chunks of queries. A chunk sees the keys up to its own end, and under a sliding window from its

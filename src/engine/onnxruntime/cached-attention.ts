@@ -1,9 +1,9 @@
-import { Tensor } from "onnxruntime-node";
 import type { Place } from "../cache.js";
 import type { Rows } from "../engine.js";
 import type { AttentionShape } from "../operations.js";
 import { lostByDistance } from "./attention.js";
 import type { Nodes } from "./nodes.js";
+import { Tensor } from "./ort.js";
 
 /**
  * Attention over a cache, in two graphs: one ends in the new tokens' queries, keys and values, the other begins with

@@ -1,10 +1,10 @@
-import { Tensor } from "onnxruntime-node";
 import { cachedAttention, type Place } from "../cache.js";
 import { type Rows, type Segment, seenInSegments, type Weight, type Weights } from "../engine.js";
 import { type Program, type Rotation, ropeAngle } from "../operations.js";
 import { attentionTables } from "./attention.js";
 import { cacheTables } from "./cached-attention.js";
 import { GROUPS } from "./observed.js";
+import { Tensor } from "./ort.js";
 import type { Feeds } from "./session.js";
 import { positionsName, type Traced } from "./trace.js";
 

@@ -1,6 +1,6 @@
-import { Tensor } from "onnxruntime-node";
 import { type Band, bandsOf } from "../../tensor/bands.js";
 import type { Sums } from "./observed.js";
+import { Tensor } from "./ort.js";
 
 /**
  * The lower triangle of Σ x xᵀ in square tiles: what lies right of the diagonal tiles is never computed. With four bands

@@ -1,10 +1,10 @@
-import type { Tensor } from "onnxruntime-node";
 import { bandsOf } from "../../tensor/bands.js";
 import type { LinearInput } from "../describe.js";
 import type { Observable } from "../engine.js";
 import { beforeName, type Tile, tileName, tilesOf } from "./gram.js";
 import type { Nodes } from "./nodes.js";
 import { ONNX_TYPE, type Value } from "./onnx.js";
+import type { Tensor } from "./ort.js";
 
 /** An input of graphs that sum squares: [groups, rows a group], whose product is the number of rows. */
 export const GROUPS = "groups";

@@ -1,7 +1,7 @@
-import { Tensor } from "onnxruntime-node";
 import { expect, it } from "vitest";
 import type { Program } from "../operations.js";
 import { createGraphEngine } from "./onnxruntime.js";
+import { Tensor } from "./ort.js";
 import type { Feeds } from "./session.js";
 
 const program: Program = {

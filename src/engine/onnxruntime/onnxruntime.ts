@@ -1,5 +1,4 @@
 import { availableParallelism } from "node:os";
-import { Tensor } from "onnxruntime-node";
 import { InputError, RunError } from "../../errors.js";
 import type { FloatArray, Matrix } from "../../tensor/matrix.js";
 import { cachedAttention } from "../cache.js";
@@ -12,6 +11,7 @@ import { createFeeder } from "./feeds.js";
 import { gramSums } from "./gram.js";
 import { normSums, rowsName, type Sums } from "./observed.js";
 import type { Graph } from "./onnx.js";
+import { Tensor } from "./ort.js";
 import { checkDevice, type Open, openSession, type Session, versionOn } from "./session.js";
 import { OUTPUT, type Purpose, type Traced, trace } from "./trace.js";
 

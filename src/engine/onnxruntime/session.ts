@@ -1,7 +1,7 @@
-import { env, InferenceSession, listSupportedBackends, type Tensor } from "onnxruntime-node";
 import { InputError } from "../../errors.js";
 import { type Device, devices } from "../engine.js";
 import { encodeModel, type Graph } from "./onnx.js";
+import { env, InferenceSession, listSupportedBackends, type Tensor } from "./ort.js";
 
 /** Name and version for results. */
 export function versionOn(device: Device): string {

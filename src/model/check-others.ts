@@ -1,0 +1,39 @@
+import { throwIfAborted } from "../errors.js";
+import type { OnProgress } from "../progress.js";
+import type { Model } from "./model.js";
+
+/** Numbers of a matrix that are read at once: a vocabulary's need not fit into memory. */
+const NUMBERS_AT_ONCE = 2 ** 22;
+
+/**
+ * Reads what a model computes with and no method compresses, which would else be copied unread. Throws InputError for NaN and
+ * infinity in it, AbortError.
+ */
+export async function checkOthers({ checkpoint, others }: Model, signal: AbortSignal | undefined): Promise<void> {
+  for (const name of others) {
+    throwIfAborted(signal);
+    const [rows, columns] = checkpoint.tensors.get(name)!.shape;
+    if (columns === undefined || rows! * columns <= NUMBERS_AT_ONCE) {
+      await checkpoint.read(name);
+      continue;
+    }
+    const step = Math.max(1, Math.floor(NUMBERS_AT_ONCE / columns));
+    for (let row = 0; row < rows!; row += step) {
+      throwIfAborted(signal);
+      const count = Math.min(step, rows! - row);
+      await checkpoint.readRows(
+        name,
+        Int32Array.from({ length: count }, (_, i) => row + i),
+      );
+    }
+  }
+}
+
+/** Says so where layers are stored that nobody computes with: a wrong number of layers would show nowhere else. */
+export function warnOfUncounted({ checkpoint, layers, uncounted }: Model, onProgress: OnProgress): void {
+  if (uncounted === undefined) return;
+  onProgress({
+    kind: "warning",
+    message: `${checkpoint.path}: holds ${uncounted}, but ${checkpoint.configFile} counts ${layers.length} layers: the others are left as they are and not computed with`,
+  });
+}
