@@ -24,7 +24,7 @@ export function describePlan({ cells, seconds, bytes: size, workBytes, basis, ou
   const by =
     basis.kind === "cells"
       ? `times are estimated from ${plural(basis.cells, "finished cell")} of ${output}`
-      : `times are estimated from the models' sizes and ${basis.gigaflops.toPrecision(3)} GFLOP/s in a matrix product: a factor of 3 either way is usual`;
+      : `times are estimated from the models' sizes and ${basis.gigaflops.toPrecision(3)} GFLOP/s in a matrix product: a factor of 3 either way is usual, and ten times as long for models of less than some million weights`;
   const left = cells.filter(({ state }) => state !== "done").length;
   return [
     table([["cell", ...LABELS, "state", "about"], ...rows], [0, ...LABELS.map((_, i) => i + 1), LABELS.length + 1]),

@@ -1,5 +1,6 @@
 import { calibrationWindows } from "../calibration/calibration.js";
 import type { CompressOptions } from "../compress.js";
+import { EXCERPT } from "../data/sources.js";
 import { type Engine, howComputed } from "../engine/engine.js";
 import { InputError } from "../errors.js";
 import type { Method, Target } from "../methods/method.js";
@@ -8,6 +9,7 @@ import { checkTarget, parseTarget, targetName } from "../methods/target.js";
 import { selectSites } from "../model/select-sites.js";
 import { targetRecord } from "../results/compression-record.js";
 import { journalKey } from "../results/journal.js";
+import { calibratedOn } from "../results/read-record.js";
 import type { CellLabel } from "../results/study-results.js";
 import type { CalibrationSource, StudyDefinition } from "./definition.js";
 import type { BaseModel, PrepareOptions } from "./prepare.js";
@@ -57,6 +59,7 @@ export async function listCells(
     throw new InputError(`calibration: is missing, and ${calibrated.method.name} needs it: name a source, such as c4`);
   }
   const cells = new Map<string, Cell>();
+  const shared = new Set<string>();
   for (const base of models) {
     const selected = selectSites(base.model, definition);
     for (const target of targets) {
@@ -73,6 +76,10 @@ export async function listCells(
       const options = { ...calibrationOptions(choice, dataDirectory), onProgress };
       const { record } = await calibrationWindows(base.model, options, signal);
       samples.set(key, record);
+      for (const { record: measured } of base.texts) {
+        const file = measured.split === EXCERPT ? undefined : calibratedOn({ calibration: record }, measured.files);
+        if (file !== undefined) shared.add(file);
+      }
       return record;
     };
     for (const target of targets) {
@@ -114,6 +121,12 @@ export async function listCells(
         }
       }
     }
+  }
+  for (const file of shared) {
+    onProgress?.({
+      kind: "warning",
+      message: `${file}: models are calibrated and measured on it: name other text for one of the two`,
+    });
   }
   return [...cells.values()];
 }
