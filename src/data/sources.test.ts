@@ -182,8 +182,12 @@ describe("a built-in source", () => {
   });
 
   it("that is not there says which file to put where", async () => {
-    await expect(loadSource("c4", { purpose: "calibration", dataDirectory: "/none" })).rejects.toThrow(
-      "c4: not in /none; put c4/en/c4-train.00000-of-01024.json.gz from https://huggingface.co/datasets/allenai/c4 there",
+    const dataDirectory = mkdtempSync(join(folder, "empty-"));
+    await expect(loadSource("c4", { purpose: "calibration", dataDirectory })).rejects.toThrow(
+      `c4: not in ${dataDirectory}; put c4/en/c4-train.00000-of-01024.json.gz from https://huggingface.co/datasets/allenai/c4 there`,
+    );
+    await expect(loadSource("tinystories", { ...evaluation, dataDirectory: "/none" })).rejects.toThrow(
+      "the data folder /none is not there: correct --data-dir or PARE_DATA",
     );
     await expect(loadSource("wikitext2", evaluation)).rejects.toThrow(/--data-dir or PARE_DATA/);
   });

@@ -91,11 +91,19 @@ export async function assemble(cell: Cell, context: AssembleContext): Promise<Ce
     seconds: secondsOf(parts),
   };
   await mkdir(join(directory, "cells"), { recursive: true });
+  await removeLeftovers(join(directory, "cells"), id);
   if (context.perToken) await linkTokens(cell, context);
   if (results.items.length > 0) await writeAllItems(cell, results, result, context);
   await replaceFile(cellFile(directory, id, "json"), `${JSON.stringify(result)}\n`);
   await store.write(id, ASSEMBLED, { wanted: wantedOf(cell, context) });
   return result;
+}
+
+/** The cell's lock is ours: files that were to replace its own were left by a process that is gone. */
+async function removeLeftovers(folder: string, id: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (name.startsWith(`${id}.`) && name.endsWith(".partial")) await rm(join(folder, name), { force: true });
+  }
 }
 
 /** `cells/ID.ENDING` */

@@ -51,6 +51,14 @@ test("short forms and defaults are written out, and files named from the study's
   });
 });
 
+test("what is wrong on the command line is said to be there", async () => {
+  const path = join(folder, "right.yaml");
+  await writeFile(path, LINES.join("\n"));
+  await expect(loadStudy(path, { sparsities: [2] })).rejects.toThrow(
+    /^on the command line: sparsities\[0\]: must be below 1$/,
+  );
+});
+
 test("the command line comes first", async () => {
   const path = join(folder, "over.yaml");
   await writeFile(path, LINES.join("\n"));

@@ -14,10 +14,7 @@ const MAX_STUDY_BYTES = 256 * 1024;
 /** What the command line puts in place of the file's own lines; the names are the file's. */
 export type StudyOverrides = { readonly [Key in keyof StudyFile]?: StudyFile[Key] | undefined };
 
-/**
- * Reads a study file. Throws InputError naming file, line and key, and what is wrong there; for what `overrides` says, the
- * key alone.
- */
+/** Reads a study file. Throws InputError naming file, line and key, and what is wrong there; for what `overrides` says, the key. */
 export async function loadStudy(
   path: string,
   overrides: StudyOverrides = {},
@@ -34,15 +31,16 @@ export async function loadStudy(
   }
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
   const content = { ...yaml.content, ...given };
-  const file = checkedYaml({ content, lineOf: yaml.lineOf }, { title: path, what: "a study" }, studySchema);
-  const fail = (key: keyof StudyFile, problem: string) => yamlError(path, yaml.lineOf([key]), [key], problem);
+  const lineOf = (keys: readonly PropertyKey[]) => (keys[0]! in given ? undefined : yaml.lineOf(keys));
+  const file = checkedYaml({ content, lineOf }, { title: path, what: "a study" }, studySchema);
+  const fail = (key: keyof StudyFile, problem: string) => yamlError(path, lineOf([key]), [key], problem);
   for (const [i, method] of file.methods.entries()) {
     if (typeof method === "string") continue;
     try {
       parseMethodOptions(findMethod(method.name), method.options ?? {});
     } catch (error) {
       const keys = ["methods", i, "options"];
-      throw yamlError(path, yaml.lineOf(keys), keys, (error as Error).message);
+      throw yamlError(path, lineOf(keys), keys, (error as Error).message);
     }
   }
   if (file.sparsities.length === 0 && file.patterns.length === 0) {

@@ -15,7 +15,7 @@ interface Named {
 
 /** The content as the schema makes it. Throws InputError naming file, line and key, and what is wrong there. */
 export function checkedYaml<T extends z.ZodType>(
-  { content, lineOf }: YamlFile,
+  { content, lineOf }: Pick<YamlFile, "content"> & { readonly lineOf: (path: Path) => number | undefined },
   { title, what }: Named,
   schema: T,
 ): z.infer<T> {
@@ -35,9 +35,10 @@ export function checkedYaml<T extends z.ZodType>(
   throw fail(issue.path, issue.message);
 }
 
-/** What is wrong at a place of a YAML file, in one line. */
-export function yamlError(title: string, line: number, path: Path, problem: string): InputError {
-  return new InputError(`${title}: line ${line}: ${path.length > 0 ? `${pathText(path)}: ` : ""}${problem}`);
+/** What is wrong at a place of a YAML file, or on the command line where there is no line, in one line. */
+export function yamlError(title: string, line: number | undefined, path: Path, problem: string): InputError {
+  const where = line === undefined ? "on the command line" : `${title}: line ${line}`;
+  return new InputError(`${where}: ${path.length > 0 ? `${pathText(path)}: ` : ""}${problem}`);
 }
 
 /** That a value is none of a few, and which of them is meant. */

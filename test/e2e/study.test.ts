@@ -247,6 +247,12 @@ test(`killed ${KILLS} times at random, it ends as if it had not been`, { timeout
     await rm(output, { recursive: true, force: true });
     const moment = performance.now() + Math.random() * duration;
     await run("killed", {}, output, [], { killWhen: () => performance.now() > moment });
+    // As it would be left between a file's last byte and its name.
+    const begun = (await cellsOf(whole)).find(({ id }) => !existsSync(join(output, "cells", `${id}.json`)));
+    if (begun) {
+      await mkdir(join(output, "cells"), { recursive: true });
+      await writeFile(join(output, "cells", `${begun.id}.items.jsonl.0-0.partial`), "{");
+    }
     expect(await run("killed", {}, output)).toMatchObject({ code: 0, result: { failed: [] } });
     expect(await found(output)).toEqual(expected);
     expect(await readdir(join(output, "work"))).toEqual([]);

@@ -50,7 +50,7 @@ it("wikitext2 comes from the hub where no folder has it", async () => {
   const test = parquet(rows);
   const address = serve("wikitext2", { calibration: parquet([" train\n"]), evaluation: test });
   useHub();
-  const source = await loadSource("wikitext2", { purpose: "evaluation", dataDirectory: "/none" });
+  const source = await loadSource("wikitext2", { purpose: "evaluation", dataDirectory: root });
   expect(source.kind === "documents" && source.documents.join("\n\n")).toBe(rows.join("\n\n"));
   expect(source).toMatchObject({ split: "test", files: [{ path: address("evaluation"), sha256: sha256(test) }] });
   expect(await loadSource("wikitext2", { purpose: "calibration" })).toMatchObject({
@@ -113,8 +113,8 @@ it("a task's data may be a file of the hub", async () => {
 
 it("what cannot be downloaded may be put in place", async () => {
   useHub({ HF_HUB_OFFLINE: "1", HF_HUB_CACHE: join(root, "none") });
-  await expect(loadSource("c4", { purpose: "calibration", dataDirectory: "/none" })).rejects.toThrow(
-    /^c4: not in \/none; put c4\/en\/c4-train.00000-of-01024.json.gz from \S+ there \(hf:.*unset HF_HUB_OFFLINE to download it\)$/,
+  await expect(loadSource("c4", { purpose: "calibration", dataDirectory: root })).rejects.toThrow(
+    /^c4: not in \S+; put c4\/en\/c4-train.00000-of-01024.json.gz from \S+ there \(hf:.*unset HF_HUB_OFFLINE to download it\)$/,
   );
   useHub({ HF_HUB_CACHE: join(root, "none") });
   hub.faults.intercept = (_, response) => {
