@@ -32,7 +32,7 @@ export function computeStep(step: Step, values: Values, products: Products, aren
       const bias = step.bias === undefined ? undefined : (values.given(step.bias).data as Float32Array);
       const [rows] = values.shape(step.x);
       // Before the room is made: a view of the arena is gone when it grows.
-      values.operandAddress(step.x);
+      values.operand(step.x);
       const y = values.makeProduct(step.y, rows, weight.dims[0]!);
       const after = mapOthers(step.after, (name) => values.floats(name));
       products.linear(values.operand(step.x), weight.data as Numbers, bias, y, after);

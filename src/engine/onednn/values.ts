@@ -100,9 +100,9 @@ export class Values {
 
   /** As a product reads it. */
   operand(name: string): Operand {
-    const { at, isHalf } = this.operandAddress(name);
     const { rows, columns } = this.#value(name);
-    return { data: this.#arena.numbers({ at, isHalf }, 0, rows * columns), rows, columns };
+    if (!this.#rounds) return { data: this.floats(name), rows, columns };
+    return { data: this.#arena.numbers(this.operandAddress(name), 0, rows * columns), rows, columns };
   }
 
   /** Where `operand` lies in the arena, and whether it is bfloat16. */
@@ -111,9 +111,14 @@ export class Values {
     const value = this.#value(name);
     if (value.operand === undefined) {
       const length = value.rows * value.columns;
+      const isOutside = value.floats === undefined;
       const from = this.address(name);
       value.operand = this.#allocateOperand(length);
       this.#arena.kernel.round(from, value.operand, length);
+      if (isOutside) {
+        this.#arena.free(from);
+        delete value.floats;
+      }
     }
     return { at: value.operand, isHalf: this.#isHalf };
   }
