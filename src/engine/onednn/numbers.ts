@@ -1,7 +1,7 @@
 import type { ElementType } from "./library.js";
 
 /** bfloat16 numbers, as their bits. */
-export type Half = Uint16Array;
+type Half = Uint16Array;
 export type Numbers = Float32Array | Half;
 
 /** How factors of products are kept: as float32, as bfloat16, or as float32 that is rounded to bfloat16. */
