@@ -1,17 +1,15 @@
 // Times pare on a real checkpoint, beside another program where one is given. See bench/README.md.
-import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { sampleWindows } from "../dist/calibration/sampling.js";
 import { loadSource } from "../dist/data/sources.js";
 import { evaluationWindows } from "../dist/data/windows.js";
 import { loadTokenizer } from "../dist/tokenizer/tokenizer.js";
-import { median, runJob, saveWindows } from "./support.mjs";
+import { median, runJob, runPeer, saveWindows } from "./support.mjs";
 
-const run = promisify(execFile);
 const here = fileURLToPath(new URL(".", import.meta.url));
 const { values: args } = parseArgs({
   options: {
@@ -61,7 +59,7 @@ async function bench() {
       const { model, profile } = args;
       const compress = await runJob("compress", { model, output, method, windows, profile, ...computed });
       const evaluate = await runJob("evaluate", { model: output, base: model, windows: evaluation, ...computed });
-      const peer = args.peer ? await runPeer(method, windows, evaluation) : undefined;
+      const peer = args.peer ? await timePeer(method, windows, evaluation) : undefined;
       runs.push({ compress, evaluate, peer });
       print(method, runs.at(-1));
       await rm(output, { recursive: true, force: true });
@@ -151,23 +149,9 @@ function figures({ perplexity, jsd }) {
   return `perplexity ${perplexity.toFixed(4)}, JSD ${jsd.toFixed(6)}`;
 }
 
-async function runPeer(method, calibration, evaluation) {
-  const [command, ...first] = args.peer.split(" ");
-  const { stdout } = await run(
-    command,
-    [
-      ...first,
-      "--model",
-      args.model,
-      "--calibration",
-      calibration,
-      "--evaluation",
-      evaluation,
-      "--method",
-      method,
-    ].concat(["--sparsity", "0.5", "--dtype", args.precision, "--fast"]),
-    { maxBuffer: 1e9 },
-  );
-  const { seconds, perplexity, jsd } = JSON.parse(stdout);
+async function timePeer(method, calibration, evaluation) {
+  const files = ["--model", args.model, "--calibration", calibration, "--evaluation", evaluation];
+  const how = ["--method", method, "--sparsity", "0.5", "--dtype", args.precision, "--fast"];
+  const { seconds, perplexity, jsd } = await runPeer(args.peer, [...files, ...how]);
   return { seconds, perplexity, jsd };
 }

@@ -1,14 +1,13 @@
 // How far bfloat16 is from float32, position by position: pare's beside PyTorch's. See docs/accuracy.md.
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { parseArgs } from "node:util";
 import { compress, evaluate } from "pare";
 import { loadSource } from "../dist/data/sources.js";
 import { evaluationWindows } from "../dist/data/windows.js";
 import { loadTokenizer } from "../dist/tokenizer/tokenizer.js";
-import { saveWindows } from "./support.mjs";
+import { runPeer, saveWindows } from "./support.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -28,17 +27,16 @@ const COUNT = 8;
 const LENGTH = 512;
 const precisions = ["float32", "bfloat16"];
 const work = await mkdtemp(join(tmpdir(), "pare-precision-"));
+const [windows, compressed] = ["windows.json", "compressed"].map((name) => join(work, name));
 try {
-  const windows = join(work, "windows.json");
   const source = await loadSource("wikitext2", { purpose: "evaluation", dataDirectory: args["data-dir"] });
   const tokenizer = await loadTokenizer(model);
   await saveWindows(windows, evaluationWindows(source, tokenizer, { length: LENGTH, count: COUNT }));
-  const compressed = join(work, "compressed");
   await compress({ model, output: compressed, method: "magnitude", sparsity: 0.5 });
   const rows = [];
   for (const [name, measure] of Object.entries({ pare: byPare, peer: byPeer })) {
     const found = [];
-    for (const precision of precisions) found.push(await measure(precision, compressed, windows));
+    for (const precision of precisions) found.push(await measure(precision));
     rows.push(...precisions.map((precision, i) => row(`${name} ${precision}`, found[i], i > 0 ? found[0] : undefined)));
   }
   console.table(rows);
@@ -47,19 +45,17 @@ try {
 }
 
 /** Every position's figures. */
-async function byPare(precision, compressed, windows) {
+async function byPare(precision) {
   const perToken = join(work, `${precision}.jsonl`);
   await evaluate({ model: compressed, base: model, data: windows, precision, perToken, ...(engine && { engine }) });
   const lines = (await readFile(perToken, "utf8")).trim().split("\n");
   return lines.map((line) => JSON.parse(line)).map(({ lossBase, loss, jsd }) => ({ lossBase, loss, jsd }));
 }
 
-async function byPeer(precision, _, windows) {
-  const [command, ...first] = peer.split(" ");
+async function byPeer(precision) {
   const options = ["--model", model, "--evaluation", windows, "--method", "magnitude", "--sparsity", "0.5"];
-  const more = ["--dtype", precision, "--tokens", String(COUNT * LENGTH)];
-  const { stdout } = await promisify(execFile)(command, [...first, ...options, ...more], { maxBuffer: 1e9 });
-  return JSON.parse(stdout).tokens.map(({ nll_base: lossBase, nll: loss, jsd }) => ({ lossBase, loss, jsd }));
+  const { tokens } = await runPeer(peer, [...options, "--dtype", precision, "--tokens", String(COUNT * LENGTH)]);
+  return tokens.map(({ nll_base: lossBase, nll: loss, jsd }) => ({ lossBase, loss, jsd }));
 }
 
 function row(name, figures, exact) {

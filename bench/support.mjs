@@ -16,6 +16,13 @@ export async function runJob(job, options, checkout = own) {
   return JSON.parse(stdout);
 }
 
+/** What a peer, `python3 reference.py`, prints as JSON for these arguments. */
+export async function runPeer(peer, options) {
+  const [command, ...first] = peer.split(" ");
+  const { stdout } = await promisify(execFile)(command, [...first, ...options], { maxBuffer: 1e9 });
+  return JSON.parse(stdout);
+}
+
 /** Of an even number of values the larger of the two in the middle. */
 export function median(values) {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];

@@ -2,6 +2,7 @@ import { stat, statfs } from "node:fs/promises";
 import { arch, availableParallelism, cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { type BuiltInSource, builtInSources, type Purpose } from "./data/registry.js";
+import { dataFolderProblem } from "./data/sources.js";
 import type { Device, Engine, Precision } from "./engine/engine.js";
 import { availableDevices } from "./engine/onnxruntime/session.js";
 import { engines } from "./engine/registry.js";
@@ -82,9 +83,8 @@ export async function doctor({ dataDirectory, signal }: DoctorOptions = {}): Pro
   if (Number.parseInt(process.versions.node, 10) < LEAST_NODE) {
     problems.push(`Node ${process.versions.node} is too old: pare needs ${LEAST_NODE} or newer`);
   }
-  if (dataDirectory !== undefined && !(await stat(dataDirectory).catch(() => undefined))?.isDirectory()) {
-    problems.push(`the data folder ${dataDirectory} is not there: correct --data-dir or PARE_DATA`);
-  }
+  const noData = await dataFolderProblem(dataDirectory);
+  if (noData !== undefined) problems.push(noData);
   const disks: { path: string; free: number }[] = [];
   for (const path of new Set([process.cwd(), tmpdir()])) {
     const { bavail, bsize } = await statfs(path);

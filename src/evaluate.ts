@@ -1,6 +1,5 @@
 import type { Checkpoint } from "./checkpoint/checkpoint.js";
 import { openCheckpoint } from "./checkpoint/open.js";
-import { EXCERPT } from "./data/sources.js";
 import { type Device, howComputed, type Precision } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError } from "./errors.js";
@@ -182,13 +181,9 @@ async function tokenizerOf({ checkpoint }: Model, loading: () => Promise<Tokeniz
   return tokenizer;
 }
 
-/** What a model was calibrated on flatters it. The excerpt that pare carries is cut in two halves. */
-async function warnOfCalibrationText(
-  { checkpoint }: Model,
-  { files, split }: EvaluationRecord,
-  onProgress: OnProgress,
-) {
-  const file = split === EXCERPT ? undefined : calibratedOn(await readRecord(checkpoint.path).catch(() => null), files);
+/** What a model was calibrated on flatters it. */
+async function warnOfCalibrationText({ checkpoint }: Model, text: EvaluationRecord, onProgress: OnProgress) {
+  const file = calibratedOn(await readRecord(checkpoint.path).catch(() => null), text);
   if (file === undefined) return;
   const message = `${checkpoint.path}: was calibrated on text of ${file}, too: measure it on other text`;
   onProgress({ kind: "warning", message });

@@ -44,11 +44,16 @@ export async function loadSource(name: string, options: LoadSourceOptions): Prom
   );
 }
 
+/** What is wrong with the folder of data sets, in one line. */
+export async function dataFolderProblem(folder: string | undefined): Promise<string | undefined> {
+  if (folder === undefined || (await stat(folder).catch(() => undefined))?.isDirectory()) return undefined;
+  return `the data folder ${folder} is not there: correct --data-dir or PARE_DATA`;
+}
+
 async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): Promise<Source> {
   const { purpose, dataDirectory, signal } = options;
-  if (dataDirectory !== undefined && !(await stat(dataDirectory).catch(() => undefined))?.isDirectory()) {
-    throw new InputError(`the data folder ${dataDirectory} is not there: correct --data-dir or PARE_DATA`);
-  }
+  const problem = await dataFolderProblem(dataDirectory);
+  if (problem !== undefined) throw new InputError(problem);
   const candidates = builtIn.candidates[purpose];
   for (const { path, split } of dataDirectory === undefined ? [] : candidates) {
     const file = join(dataDirectory as string, path);

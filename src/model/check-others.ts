@@ -12,19 +12,17 @@ const NUMBERS_AT_ONCE = 2 ** 22;
 export async function checkOthers({ checkpoint, others }: Model, signal: AbortSignal | undefined): Promise<void> {
   for (const name of others) {
     throwIfAborted(signal);
-    const [rows, columns] = checkpoint.tensors.get(name)!.shape;
-    if (columns === undefined || rows! * columns <= NUMBERS_AT_ONCE) {
+    const { shape } = checkpoint.tensors.get(name)!;
+    if (shape.length !== 2) {
       await checkpoint.read(name);
       continue;
     }
+    const [rows, columns] = shape as [number, number];
     const step = Math.max(1, Math.floor(NUMBERS_AT_ONCE / columns));
-    for (let row = 0; row < rows!; row += step) {
+    for (let row = 0; row < rows; row += step) {
       throwIfAborted(signal);
-      const count = Math.min(step, rows! - row);
-      await checkpoint.readRows(
-        name,
-        Int32Array.from({ length: count }, (_, i) => row + i),
-      );
+      const some = Int32Array.from({ length: Math.min(step, rows - row) }, (_, i) => row + i);
+      await checkpoint.readRows(name, some);
     }
   }
 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { isObject, parseJsonObject } from "../checkpoint/json.js";
 import { readModelFile } from "../checkpoint/model-file.js";
 import type { SourceFile } from "../data/source.js";
+import { EXCERPT } from "../data/sources.js";
 
 export const RECORD_FILE = "pare.json";
 /** pare.json of a 1,000-layer model stays below this. */
@@ -13,8 +14,15 @@ export async function readRecord(model: string): Promise<Record<string, unknown>
   return bytes === undefined ? null : parseJsonObject(bytes, join(model, RECORD_FILE));
 }
 
-/** The first of these files that a model was calibrated on, as far as its record says that. */
-export function calibratedOn(record: Record<string, unknown> | null, files: readonly SourceFile[]): string | undefined {
+/**
+ * The first file of this text that a model was calibrated on, as far as its record says that. The excerpt that pare carries is cut in two
+ * halves.
+ */
+export function calibratedOn(
+  record: Record<string, unknown> | null,
+  { files, split }: { readonly files: readonly SourceFile[]; readonly split: string | null },
+): string | undefined {
+  if (split === EXCERPT) return undefined;
   const calibration = record?.["calibration"];
   const own = isObject(calibration) ? calibration["files"] : undefined;
   if (!Array.isArray(own)) return undefined;

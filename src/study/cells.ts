@@ -1,6 +1,5 @@
 import { calibrationWindows } from "../calibration/calibration.js";
 import type { CompressOptions } from "../compress.js";
-import { EXCERPT } from "../data/sources.js";
 import { type Engine, howComputed } from "../engine/engine.js";
 import { InputError } from "../errors.js";
 import type { Method, Target } from "../methods/method.js";
@@ -77,7 +76,7 @@ export async function listCells(
       const { record } = await calibrationWindows(base.model, options, signal);
       samples.set(key, record);
       for (const { record: measured } of base.texts) {
-        const file = measured.split === EXCERPT ? undefined : calibratedOn({ calibration: record }, measured.files);
+        const file = calibratedOn({ calibration: record }, measured);
         if (file !== undefined) shared.add(file);
       }
       return record;

@@ -78,11 +78,13 @@ export async function defineStudy(file: StudyFile, fileName: string, folder: str
       file.models.map(async (entry) => {
         const { path, name } = typeof entry === "string" ? { path: entry, name: undefined } : entry;
         const isThere = (await stat(local(path)).catch(() => undefined)) !== undefined;
-        // `./org/name` is a folder, whether it is there or not.
-        const onHub = isThere || /^\.{0,2}[\\/]/.test(path) ? undefined : parseModelName(path);
+        const onHub = isThere ? undefined : parseModelName(path);
         if (!isThere && parseModelFile(path)) return { name: name ?? lastName(path), path };
-        if (!onHub)
-          return { name: name ?? lastName(resolve(local(path))), path: isThere ? local(path) : resolve(local(path)) };
+        if (!onHub) {
+          const whole = resolve(local(path));
+          // One that is not there is named in full: `a/b` alone would be taken for a model of the hub.
+          return { name: name ?? lastName(whole), path: isThere ? local(path) : whole };
+        }
         const revision = onHub.revision === DEFAULT_REVISION ? "" : `-${onHub.revision.replaceAll("/", "-")}`;
         return { name: name ?? lastName(onHub.name + revision), path };
       }),

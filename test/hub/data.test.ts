@@ -114,7 +114,9 @@ it("a task's data may be a file of the hub", async () => {
 it("what cannot be downloaded may be put in place", async () => {
   useHub({ HF_HUB_OFFLINE: "1", HF_HUB_CACHE: join(root, "none") });
   await expect(loadSource("c4", { purpose: "calibration", dataDirectory: root })).rejects.toThrow(
-    /^c4: not in \S+; put c4\/en\/c4-train.00000-of-01024.json.gz from \S+ there \(hf:.*unset HF_HUB_OFFLINE to download it\)$/,
+    new RegExp(
+      `^c4: not in ${root}; put c4/en/c4-train.00000-of-01024.json.gz from \\S+ there \\(hf:.*unset HF_HUB_OFFLINE to download it\\)$`,
+    ),
   );
   useHub({ HF_HUB_CACHE: join(root, "none") });
   hub.faults.intercept = (_, response) => {
