@@ -116,7 +116,12 @@ async function compressToFolder(
     warnOfUncounted(model, onProgress);
     const selected = selectSites(model, options);
     for (const site of allSites(model, selected)) checkTarget(target, site.in, site.name);
-    const calibration = method.needs === "nothing" ? undefined : await calibrationWindows(model, options, signal);
+    const isCalibrated = method.needs !== "nothing";
+    if (!isCalibrated && options.calibration !== undefined) {
+      const message = `--calibration ${options.calibration} is not used: method ${method.name} needs no data`;
+      onProgress({ kind: "note", message });
+    }
+    const calibration = isCalibrated ? await calibrationWindows(model, options, signal) : undefined;
     const windows = calibration?.windows ?? [];
     const spill = await mustSpill(model, engine, method, windows, options.memory);
     const tidy = options.memory === undefined ? () => {} : collectGarbage;

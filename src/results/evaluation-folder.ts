@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.js";
-import { replaceFile } from "../files.js";
+import { isPartialOf, replaceFile } from "../files.js";
 import type { TaskResults } from "../task-evaluation/evaluate-tasks.js";
 import { type HarnessFile, type HarnessHead, type HarnessTasks, harnessFiles } from "./harness.js";
 import { type Journal, openJournal } from "./journal.js";
@@ -17,6 +17,8 @@ export interface EvaluationFolder {
 }
 
 const JOURNAL = "journal.jsonl";
+const ITEMS = "items.jsonl";
+const RESULTS = "results.json";
 const HARNESS = "lm-eval";
 
 /** Opens or begins a folder; without one nothing is kept. Throws InputError for a folder that holds something else. */
@@ -33,14 +35,17 @@ export async function openEvaluationFolder(directory: string | undefined): Promi
     throw new InputError(`--output ${directory}: the folder holds other things; name a new one`);
   }
   await mkdir(directory, { recursive: true });
+  // What a killed process was about to put in place.
+  const isLeft = (name: string) => isPartialOf(ITEMS, name) || isPartialOf(RESULTS, name);
+  for (const name of there.filter(isLeft)) await rm(join(directory, name), { force: true });
   const journal = await openJournal(join(directory, JOURNAL));
   return {
     journal,
     async write(result, tasks, results) {
       const lines = results?.items.map((item) => `${JSON.stringify(item)}\n`) ?? [];
-      await replaceFile(join(directory, "items.jsonl"), lines.join(""));
+      await replaceFile(join(directory, ITEMS), lines.join(""));
       await replaceHarness(join(directory, HARNESS), tasks && results ? harnessFiles(result, results, tasks) : []);
-      await replaceFile(join(directory, "results.json"), `${JSON.stringify(result, null, 2)}\n`);
+      await replaceFile(join(directory, RESULTS), `${JSON.stringify(result, null, 2)}\n`);
     },
     close: () => journal.close(),
   };

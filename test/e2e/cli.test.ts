@@ -145,6 +145,17 @@ describe("there and back", () => {
     expect(inspected).toMatchObject({ family: "llama", layers: 5, parameters: 260_032, record: { method: "wanda" } });
   });
 
+  test("compress says that magnitude uses no text, where one is given", async () => {
+    const output = join(folder, "no-text");
+    const { code, stderr } = await pare([
+      "compress",
+      stories,
+      ...["--method", "magnitude", "--sparsity", "0.5", "--calibration", "tinystories", "-o", output],
+    ]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^--calibration tinystories is not used: method magnitude needs no data$/m);
+  });
+
   test("inspect finds the pattern, and prints it", async () => {
     const { result } = await pareJson("inspect", pruned);
     const sites: { pattern: string; zeros: number; size: number }[] = result.sites;

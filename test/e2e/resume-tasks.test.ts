@@ -103,6 +103,15 @@ describe("a run that is killed goes on where it was", () => {
     await evaluateInto(output);
     await expectWhole(output, before);
   });
+
+  test("just before its results were in place", async () => {
+    const output = await mkdtemp(join(folder, "named-"));
+    await writeFile(join(output, "journal.jsonl"), journal);
+    await writeFile(join(output, "results.json.8c2e7f3a-1f0a-4f0e-9b57-0d7f5f0f1c11.partial"), "{");
+    await evaluateInto(output);
+    await expectWhole(output, journal);
+    expect((await readdir(output)).filter((name) => name.endsWith(".partial"))).toEqual([]);
+  });
 });
 
 describe("a folder that comes from a stranger", () => {
