@@ -5,7 +5,8 @@ import { InputError } from "../errors.js";
 import type { Method, Target } from "../methods/method.js";
 import { findMethod, parseMethodOptions } from "../methods/registry.js";
 import { checkTarget, parseTarget, targetName } from "../methods/target.js";
-import { selectSites } from "../model/select-sites.js";
+import type { Model } from "../model/model.js";
+import { type Selection, selectSites } from "../model/select-sites.js";
 import { targetRecord } from "../results/compression-record.js";
 import { journalKey } from "../results/journal.js";
 import { calibratedOn } from "../results/read-record.js";
@@ -60,12 +61,7 @@ export async function listCells(
   const cells = new Map<string, Cell>();
   const shared = new Set<string>();
   for (const base of models) {
-    const selected = selectSites(base.model, definition);
-    for (const target of targets) {
-      for (const site of base.model.layers.flatMap((layer) => layer.sites)) {
-        if (selected.has(site.name)) checkTarget(target, site.in, site.name);
-      }
-    }
+    const selected = namingKeys(() => checkedSites(base.model, definition, targets));
     const samples = new Map<string, { idsSha256: string; tokens: number }>();
     const windowsOf = async (choice: CalibrationChoice) => {
       if (choice.source === null) return undefined;
@@ -128,6 +124,25 @@ export async function listCells(
     });
   }
   return [...cells.values()];
+}
+
+/** The sites to compress, which all targets fit. */
+function checkedSites(model: Model, selection: Selection, targets: readonly Target[]): Set<string> {
+  const selected = selectSites(model, selection);
+  for (const site of model.layers.flatMap((layer) => layer.sites)) {
+    if (selected.has(site.name)) for (const target of targets) checkTarget(target, site.in, site.name);
+  }
+  return selected;
+}
+
+/** What compress would say of its options, a study says of its file's keys. */
+function namingKeys<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    throw new InputError(error.message.replace(/--(only|skip)\b/g, "$1"), { cause: error });
+  }
 }
 
 function choicesOf(method: Method, { calibration, seeds }: StudyDefinition): CalibrationChoice[] {

@@ -177,6 +177,20 @@ describe("a study", { timeout: SLOW }, () => {
     expect(more.result.cells.map(({ state }: { state: string }) => state)).toEqual(["done", "done", "to do", "to do"]);
   });
 
+  test("speaks of the file's keys, not of options, where no site fits", async () => {
+    const output = join(folder, "no-site");
+    const skipped = await run("no-site", { skip: "[mlp.dwn_proj]" }, output, ["--dry-run"]);
+    expect(skipped).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/^error: skip mlp\.dwn_proj: matches no site .*did you mean mlp\.down_proj\?\)\n$/),
+    });
+    const odd = await run("no-site", { patterns: '["2:5"]' }, output, ["--dry-run"]);
+    expect(odd).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no multiple of 5; .* leave it out with skip\n$/),
+    });
+  });
+
   test("shards cover every cell exactly once", async () => {
     const changed = { sparsities: "[0.1, 0.2, 0.3]", patterns: '["2:4"]' };
     const idsOf = async (more: readonly string[]) => {
