@@ -204,6 +204,23 @@ describe("finish", () => {
     expect(await readdir(out)).toEqual(["mine.txt"]);
     await base.close();
   });
+
+  it("keeps the whole folder, and says where, when it cannot be put in place", async () => {
+    const { root, base, out } = await setUp();
+    const writer = await createCheckpointWriter(base, out, { force: false, run: async () => "run" });
+    await writer.write("a", Float32Array.of(1, 2));
+    await writer.commit("a");
+    await makeFolder({ "mine.txt": "precious" }, out);
+    await expect(writer.finish({})).rejects.toThrow(/what was to stand there is .*out\.partial$/);
+    await writer.abandon({ keep: true });
+    expect(await readdir(root)).toEqual(["base", "out", "out.partial"]);
+    const kept = await openCheckpoint(`${out}.partial`);
+    expect(await kept.read("a")).toEqual(Float32Array.of(1, 2));
+    const names = await readdir(kept.directory);
+    expect(names.filter((name) => /^pare\.|\.partial$/.test(name))).toEqual([]);
+    await kept.close();
+    await base.close();
+  });
 });
 
 describe("an output that is there", () => {
@@ -355,6 +372,16 @@ describe("leftovers", () => {
     const writer = await createCheckpointWriter(base, out, { force: false });
     await writer.finish({});
     expect(await readdir(root)).toEqual(["base", "out"]);
+    await base.close();
+  });
+
+  it("are not taken for such while a process is writing its lock", async () => {
+    const { root, base, out } = await setUp();
+    await makeFolder({ "out.partial.lock": "" }, root);
+    const writer = createCheckpointWriter(base, out, { force: false });
+    setTimeout(() => void writeFile(join(root, "out.partial.lock"), lock(process.pid)), 200);
+    await expect(writer).rejects.toThrow(/out: is being written by process/);
+    expect(await readdir(root)).toEqual(["base", "out.partial.lock"]);
     await base.close();
   });
 

@@ -52,7 +52,7 @@ export async function createCheckpointWriter(
     } catch (error) {
       await closeAll(shards);
       await journal?.close();
-      await claim.release({ keep: true });
+      await claim.release("unfinished");
       throw error;
     }
     return writer(base, target, output, options, claim, shards, copied, journal);
@@ -77,7 +77,7 @@ function writer(
   const uncommitted = new Set<string>();
   let commits = journal?.done.length ?? 0;
   const running = new Set<Promise<void>>();
-  let state: "open" | "finishing" | "done" = "open";
+  let state: "open" | "finishing" | "whole" | "done" = "open";
   let abandoned: Promise<void> | undefined;
 
   const checkRunning = (signal?: AbortSignal): void => {
@@ -151,7 +151,9 @@ function writer(
           await journal?.close();
           await endRun(claim.partial);
         };
-        // A run goes on from dense files alone.
+        await put(CONFIG_FILE + UNFINISHED, await content(CONFIG_FILE));
+        check();
+        // From here on names alone change. A run goes on from dense files alone.
         if (bitmask) await forget();
         for (const name of shards.keys()) {
           const dense = join(claim.partial, name + UNFINISHED);
@@ -159,13 +161,13 @@ function writer(
           if (bitmask) await rm(dense);
         }
         // Without its config nothing takes the folder for a checkpoint: so it comes last.
-        await put(CONFIG_FILE, await content(CONFIG_FILE));
-        check();
-        if (journal) await forget();
+        await rename(join(claim.partial, CONFIG_FILE + UNFINISHED), join(claim.partial, CONFIG_FILE));
+        await forget();
         await syncFolder(claim.partial);
+        state = "whole";
         await putInPlace(claim, target, output, force);
         state = "done";
-        await claim.release();
+        await claim.release("nothing");
       });
     },
     abandon: ({ keep } = { keep: false }) => {
@@ -174,7 +176,8 @@ function writer(
         if (state === "done") return;
         await closeAll(shards);
         await journal?.close();
-        await claim.release({ keep: keep && commits > 0 });
+        const isWhole = state === "whole";
+        await claim.release(isWhole ? "everything" : keep && commits > 0 ? "unfinished" : "nothing");
       })();
       return abandoned;
     },
@@ -202,17 +205,28 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Two renames when an older output is replaced: it is kept, aside, until the new one stands in its place. */
+/**
+ * Two renames when an older output is replaced: it is kept, aside, until the new one stands in its place. Throws RunError where
+ * that cannot be; the folder is whole and stays then.
+ */
 async function putInPlace(claim: Claim, target: string, output: string, force: boolean): Promise<void> {
+  const refused = (why: string, cause: unknown) =>
+    new RunError(`${output}: ${why}; nothing was replaced, and what was to stand there is ${output}.partial`, {
+      cause,
+    });
   try {
     await rmdir(target);
   } catch (error) {
     if (!isMissing(error)) {
-      if (!force) throw new RunError(`${output}: was filled by someone else meanwhile; nothing was replaced`);
-      await rename(target, claim.aside);
+      if (!force) throw refused("was filled by someone else meanwhile", error);
+      await rename(target, claim.aside).catch((cause) => {
+        throw refused(`cannot be replaced (${errorCode(cause)})`, cause);
+      });
     }
   }
-  await rename(claim.partial, target);
+  await rename(claim.partial, target).catch((cause) => {
+    throw refused(`cannot be put in place (${errorCode(cause)})`, cause);
+  });
   await syncFolder(dirname(target));
 }
 
