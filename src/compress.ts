@@ -1,10 +1,10 @@
 import { type CalibrationOptions, type CalibrationRecord, calibrationWindows } from "./calibration/calibration.js";
-import type { Checkpoint, CheckpointWriter } from "./checkpoint/checkpoint.js";
+import type { CheckpointWriter } from "./checkpoint/checkpoint.js";
 import { folderBefore } from "./checkpoint/gguf/output.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { createCheckpointWriter } from "./checkpoint/write.js";
 import { commitTo, finishedLayers } from "./compression/finished-layers.js";
-import { checkGgufOutput, findWrittenType, folderToGguf } from "./compression/gguf.js";
+import { checkGgufOutput, findWrittenType, finishedFolder, folderToGguf, type GgufOutput } from "./compression/gguf.js";
 import { allSites, compressLayers } from "./compression/layers.js";
 import { type Device, howComputed, type Precision } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
@@ -69,7 +69,7 @@ export interface CompressResult {
   readonly sparsity: number;
   readonly sites: Readonly<Record<string, SiteResult>>;
   readonly calibration: CalibrationRecord | null;
-  /** By stage: embed, read, calibrate, compress, propagate, write. */
+  /** By stage: embed, read, calibrate, compress, propagate, write, gguf. */
   readonly seconds: Readonly<Record<string, number>>;
   readonly profile?: Profile;
 }
@@ -89,18 +89,16 @@ export async function compress(options: CompressOptions): Promise<CompressResult
   }
   const { output, force = false, signal } = options;
   const gguf = { output, force, type: findWrittenType(options.ggufType ?? "f16") };
-  // What an earlier try left of the folder is of no use to anybody.
+  // What an earlier try left of another model is of no use to anybody.
   const folder = { output: folderBefore(output), force: true };
-  const result = await compressToFolder({ ...options, ...folder }, (base) => checkGgufOutput(base, gguf));
-  await folderToGguf(gguf, signal);
-  return { ...result, output };
+  const result = await compressToFolder({ ...options, ...folder }, gguf);
+  const watch = createStopwatch(result.seconds);
+  await watch.time("gguf", () => folderToGguf(gguf, signal));
+  return { ...result, output, seconds: watch.seconds };
 }
 
-/** `check` sees the base before any work. */
-async function compressToFolder(
-  options: CompressOptions,
-  check?: (base: Checkpoint) => Promise<void>,
-): Promise<CompressResult> {
+/** The folder is what a GGUF file will be made of, where one is to be. */
+async function compressToFolder(options: CompressOptions, gguf?: GgufOutput): Promise<CompressResult> {
   const { signal, onProgress = () => {} } = options;
   const method = findMethod(options.method);
   const methodOptions = parseMethodOptions(method, options.methodOptions ?? {});
@@ -111,7 +109,7 @@ async function compressToFolder(
   try {
     await engine.check?.();
     const model = openModel(checkpoint);
-    await check?.(checkpoint);
+    const besides = gguf && (await checkGgufOutput(checkpoint, gguf));
     await checkOthers(model, signal);
     warnOfUncounted(model, onProgress);
     const selected = selectSites(model, options);
@@ -133,17 +131,35 @@ async function compressToFolder(
       only: options.only ?? [],
       skip: options.skip ?? [],
     };
+    const sparse = options.format === "sparse-bitmask";
+    const describe = (base: string) => ({
+      format: "pare.compression/1" as const,
+      ...made,
+      calibration: calibration?.record ?? null,
+      base: modelRecord(checkpoint.path, base),
+      environment,
+      ...(sparse ? { storage: "sparse-bitmask" as const } : {}),
+    });
     let base = "";
     /** All that determines the weights: what was begun under another description is not gone on with. */
     const run = async () => {
-      base = await checkpoint.hash(signal);
+      base ||= await checkpoint.hash(signal);
       const { pare, engineVersion } = environment;
       const calibrated = calibration?.record.idsSha256 ?? null;
       return { base, ...made, version: method.version, calibrated, pare, engine: howComputed(engine), engineVersion };
     };
-    const sparse = options.format === "sparse-bitmask";
+    if (gguf) {
+      base = await checkpoint.hash(signal);
+      const finished = await finishedFolder(options.output, describe(base));
+      if (finished) {
+        onProgress({ kind: "note", message: `continuing with ${options.output}` });
+        const { sparsity, sites } = finished.result;
+        return { output: options.output, sparsity, sites, calibration: finished.calibration, seconds: {} };
+      }
+    }
     const bitmask = sparse ? new Set(allSites(model, selected).map(({ stored }) => stored.tensor)) : undefined;
-    writer = await createCheckpointWriter(checkpoint, options.output, { force: options.force ?? false, run, bitmask });
+    const { force = false } = options;
+    writer = await createCheckpointWriter(checkpoint, options.output, { force, run, bitmask, besides: besides ?? 0 });
     const { finish } = writer;
     const finished = finishedLayers(writer);
     if (finished.layers > 0) {
@@ -159,12 +175,7 @@ async function compressToFolder(
     const what = { ...who, method, methodOptions, target, selected, writer, finished };
     const sites = await compressLayers({ ...what, spill, tidy, watch, onProgress }, windows, signal);
     const record: CompressionRecord = {
-      format: "pare.compression/1",
-      ...made,
-      calibration: calibration?.record ?? null,
-      base: modelRecord(checkpoint.path, base),
-      environment,
-      ...(sparse ? { storage: "sparse-bitmask" } : {}),
+      ...describe(base),
       ...(finished.layers > 0 ? { resumedAt: [...new Set([...finished.resumedAt, finished.layers])] } : {}),
       result: { sparsity: totalSparsity(sites), sites },
     };

@@ -56,18 +56,18 @@ export async function checkOutput(target: string, output: string, force: boolean
   }
 }
 
-/** Throws RunError when the disk has too little room for a copy; what an earlier run left there is used or goes. */
+/** Throws RunError when the disk has too little room for a copy and `more` bytes; what an earlier run left there is used or goes. */
 export async function checkSpace(
   base: Checkpoint,
   copied: readonly string[],
   target: string,
   output: string,
-  copies: number,
+  more: number,
 ): Promise<void> {
   const sizes = await Promise.all(copied.map(async (name) => (await readCopied(base, name)).length));
-  const needed = [...base.shards.map((name) => copies * base.shardBytes(name)), ...sizes].reduce(
+  const needed = [...base.shards.map((name) => base.shardBytes(name)), ...sizes].reduce(
     (sum, size) => sum + size,
-    0,
+    more,
   );
   const { bavail, bsize } = await statfs(dirname(target));
   const free = bavail * bsize + (await usedBytes(`${target}.partial`));

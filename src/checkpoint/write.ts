@@ -19,6 +19,8 @@ interface WriterOptions {
   readonly run?: () => Promise<unknown>;
   /** Tensors that are stored as bitmasks in the end, wherever that is smaller. */
   readonly bitmask?: ReadonlySet<string> | undefined;
+  /** Bytes that the disk has to have room for beside the folder. */
+  readonly besides?: number;
 }
 
 /**
@@ -42,7 +44,9 @@ export async function createCheckpointWriter(
     let journal: RunJournal | undefined;
     try {
       await checkOutput(target, output, options.force);
-      await checkSpace(base, copied, target, output, options.bitmask ? 2 : 1);
+      // Bitmasks are made when all is written, beside it.
+      const bitmasks = options.bitmask ? base.shards.reduce((sum, name) => sum + base.shardBytes(name), 0) : 0;
+      await checkSpace(base, copied, target, output, bitmasks + (options.besides ?? 0));
       const run = options.run && JSON.stringify(await options.run());
       if (run !== undefined) journal = await continueRun(claim.partial, run, base.shards);
       if (!journal) await emptyFolder(claim.partial);

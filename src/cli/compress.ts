@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { folderBefore, WRITTEN_TYPES } from "../checkpoint/gguf/output.js";
+import { WRITTEN_TYPES } from "../checkpoint/gguf/output.js";
 import type { CompressOptions, CompressResult } from "../compress.js";
 import { count, duration, percent, plural } from "./format.js";
 import {
@@ -79,8 +79,11 @@ export function addCompress(program: Command, terminal: Terminal): void {
         ...(blockSize === undefined ? {} : { blockSize }),
       };
       const { signal, onProgress } = terminal;
-      const folder = flags.format === "gguf" ? folderBefore(flags.output) : flags.output;
-      terminal.stopped = `stopped; finished layers are kept in ${folder}.partial. The same command goes on from there.`;
+      const kept =
+        flags.format === "gguf"
+          ? `what is done is kept beside ${flags.output}`
+          : `finished layers are kept in ${flags.output}.partial`;
+      terminal.stopped = `stopped; ${kept}. The same command goes on from there.`;
       const { compress } = await import("../compress.js");
       const result = await compress({ ...flags, ...dataDirectoryOf(flags), model, methodOptions, signal, onProgress });
       terminal.show(result, flags.json, () => describeResult(result, model));

@@ -1,14 +1,16 @@
 import { realpath, rm, stat } from "node:fs/promises";
 import { basename } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { folderBefore, WRITTEN_TYPES, type WrittenType } from "../checkpoint/gguf/output.js";
 import { tryGguf, writeGguf } from "../checkpoint/gguf/write.js";
 import { readModelFile } from "../checkpoint/model-file.js";
 import { openCheckpoint } from "../checkpoint/open.js";
-import { InputError } from "../errors.js";
+import { InputError, RunError } from "../errors.js";
 import { families } from "../model/families/registry.js";
 import { isSameComputation } from "../model/same-computation.js";
-import { MAX_RECORD_BYTES, RECORD_FILE } from "../results/read-record.js";
+import type { CompressionRecord } from "../results/compression-record.js";
+import { MAX_RECORD_BYTES, RECORD_FILE, readRecord } from "../results/read-record.js";
 
 export interface GgufOutput {
   readonly output: string;
@@ -23,8 +25,11 @@ export function findWrittenType(name: string): WrittenType {
   throw new InputError(`GGUF type "${name}" is not known (known: ${WRITTEN_TYPES.join(", ")})`);
 }
 
-/** Throws InputError, before any work, where the output is taken or GGUF has no words for the model. */
-export async function checkGgufOutput(base: Checkpoint, { output, type, force }: GgufOutput): Promise<void> {
+/**
+ * The size of the file that will be, in bytes. Throws InputError, before any work, where the output is taken or GGUF has no words
+ * for the model.
+ */
+export async function checkGgufOutput(base: Checkpoint, { output, type, force }: GgufOutput): Promise<number> {
   if (!/\.gguf$/i.test(output)) throw new InputError(`${output}: the name of a GGUF file has to end in .gguf`);
   const there = await stat(output).catch(() => undefined);
   if (there && !there.isFile()) throw new InputError(`${output}: is no file; choose another output`);
@@ -32,8 +37,8 @@ export async function checkGgufOutput(base: Checkpoint, { output, type, force }:
   if (there && (await realpath(output)) === (await realpath(base.path))) {
     throw new InputError(`${output}: is the base itself; choose another output`);
   }
-  const { meant, read } = await tryGguf(base, type);
-  if (isSameComputation(architectureOf(meant, base), architectureOf(read, base))) return;
+  const { meant, read, bytes } = await tryGguf(base, type);
+  if (isSameComputation(architectureOf(meant, base), architectureOf(read, base))) return bytes;
   throw new InputError(
     `${base.configFile}: says something of how the model computes that GGUF has no key for (llama.cpp would compute ` +
       "another model); write it as a folder, without --format gguf",
@@ -46,7 +51,19 @@ function architectureOf(config: Checkpoint["config"], { configFile }: Checkpoint
   return family.architecture(config, configFile);
 }
 
-/** Writes the folder as GGUF and removes it, also where GGUF cannot hold it. */
+/** What an earlier try left of the folder, where that is what would be made: its GGUF file could not be written then. */
+export async function finishedFolder(
+  folder: string,
+  made: Omit<CompressionRecord, "result">,
+): Promise<CompressionRecord | undefined> {
+  const found = (await isDirectory(folder)) ? await readRecord(folder) : null;
+  if (!found) return undefined;
+  const { result: _result, resumedAt: _resumedAt, ...description } = found;
+  const isSame = isDeepStrictEqual(description, JSON.parse(JSON.stringify(made)));
+  return isSame ? (found as unknown as CompressionRecord) : undefined;
+}
+
+/** Writes the folder as GGUF and removes it; it stays where that fails. */
 export async function folderToGguf({ output, type }: GgufOutput, signal: AbortSignal | undefined): Promise<void> {
   const folder = folderBefore(output);
   const checkpoint = await openCheckpoint(folder);
@@ -54,8 +71,16 @@ export async function folderToGguf({ output, type }: GgufOutput, signal: AbortSi
     const record = await readModelFile(folder, RECORD_FILE, MAX_RECORD_BYTES);
     const name = basename(output).replace(/\.gguf$/i, "");
     await writeGguf(checkpoint, output, { type, name, record: record && new TextDecoder().decode(record), signal });
+  } catch (error) {
+    if (!(error instanceof RunError)) throw error;
+    const kept = `the compressed weights are kept in ${folder}, and the same command goes on from there`;
+    throw new RunError(`${error.message}; ${kept}`, { cause: error });
   } finally {
     await checkpoint.close();
-    await rm(folder, { recursive: true, force: true });
   }
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }

@@ -1,9 +1,11 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openCheckpoint } from "../../src/checkpoint/open.js";
+import { createCheckpointWriter } from "../../src/checkpoint/write.js";
 import { compress } from "../../src/compress.js";
+import { AbortError } from "../../src/errors.js";
 import { evaluate } from "../../src/evaluate.js";
 import { inspect } from "../../src/inspect.js";
 import { openModel } from "../../src/model/model.js";
@@ -107,6 +109,38 @@ describe("a model that goes out as GGUF and comes in again", () => {
     expect(folder.config).toMatchObject({ model_type: "llama", torch_dtype: "float16", head_dim: 8 });
     expect(await loadTokenizer(join(scratch, "again"))).toBeDefined();
     await Promise.all([base.close(), folder.close()]);
+  });
+
+  it("keeps the compressed weights where the file cannot be written, and goes on from there", async () => {
+    const base = await openCheckpoint(carriedModel);
+    const model = join(scratch, "large");
+    const writer = await createCheckpointWriter(base, model, { force: false });
+    const name = "model.layers.4.mlp.gate_proj.weight";
+    await writer.write(name, (await base.read(name)).fill(70_000, 0, 1));
+    await writer.finish({});
+    await base.close();
+    const folder = join(scratch, "large.gguf.folder");
+    await expect(write("large.gguf", { model, format: "gguf" })).rejects.toThrow(
+      /the value 70000, too large for f16; .* kept in .*large\.gguf\.folder, and the same command goes on from there$/,
+    );
+    const made = statSync(join(folder, "pare.json")).mtimeMs;
+    const stopped = new AbortController();
+    const stop = { signal: stopped.signal, onProgress: () => stopped.abort() };
+    await expect(write("large.gguf", { model, format: "gguf", ggufType: "bf16", ...stop })).rejects.toThrow(AbortError);
+    expect(statSync(join(folder, "pare.json")).mtimeMs).toBe(made);
+    const notes: unknown[] = [];
+    const onProgress = (event: unknown) => void notes.push(event);
+    const options = { model, format: "gguf", ggufType: "bf16", onProgress };
+    expect(await write("large.gguf", options)).toMatchObject({ seconds: { gguf: expect.any(Number) } });
+    expect(notes).toContainEqual({ kind: "note", message: `continuing with ${folder}` });
+    expect(existsSync(folder)).toBe(false);
+    // Another model is made anew.
+    await expect(write("other.gguf", { model, format: "gguf" })).rejects.toThrow(/too large/);
+    notes.length = 0;
+    await write("other.gguf", { ...options, sparsity: 0.4 });
+    expect(notes).not.toContainEqual(expect.objectContaining({ kind: "note" }));
+    const { record } = await inspect(join(scratch, "other.gguf"));
+    expect(record).toMatchObject({ sparsity: 0.4 });
   });
 
   it("refuses, before any work, what it cannot write", async () => {

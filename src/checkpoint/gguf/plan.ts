@@ -17,8 +17,8 @@ export interface PlannedTensor {
   readonly shape: readonly number[];
   readonly type: WrittenType;
   readonly bytes: number;
-  /** Its values; those of Hugging Face's tensors in GGUF's order. */
-  values(): Promise<Float32Array[]>;
+  /** Its values in GGUF's order, some whole rows at a time. */
+  values(): AsyncIterable<Float32Array>;
 }
 
 /** A GGUF file to be. */
@@ -174,9 +174,10 @@ function planTensors(
     if (rule.order && !order)
       throw new InputError(`${base.path}: tensor ${quote(first)} does not consist of whole heads`);
     const added = isWeight ? (rule.added ?? 0) : 0;
-    const values = async (source: string) => arrange(await base.read(source), one, { order, transposed, added });
     const shape = rule.name.includes("*") ? [sources.length, ...one] : one;
-    return planned(name, shape, typeFor(local, shape, type), () => Promise.all(sources.map(values)));
+    return planned(name, shape, typeFor(local, shape, type), async function* () {
+      for (const source of sources) yield* arranged(base, source, { order, transposed, added });
+    });
   });
 }
 
@@ -201,7 +202,9 @@ function planned(
 
 function rotaryTensors({ factors }: Rotation): PlannedTensor[] {
   return Object.entries(factors).map(([name, values]) =>
-    planned(name, [values.length], "f32", async () => [Float32Array.from(values)]),
+    planned(name, [values.length], "f32", async function* () {
+      yield Float32Array.from(values);
+    }),
   );
 }
 
@@ -232,30 +235,52 @@ function patternOf(name: string): RegExp {
 }
 
 interface Arrangement {
+  /** Where in GGUF each row lies. */
   readonly order: Uint32Array | undefined;
   readonly transposed: boolean;
   readonly added: number;
 }
 
-/** Values of a tensor as GGUF has them, [out, in]. */
-function arrange(
-  values: Float32Array,
-  shape: readonly number[],
+/** Values that are read at once. */
+const READ_VALUES = 2 ** 20;
+
+/** Values of a tensor as GGUF has them, [out, in], some rows at a time; transposed ones all at once. */
+async function* arranged(
+  base: Checkpoint,
+  name: string,
   { order, transposed, added }: Arrangement,
-): Float32Array {
-  const columns = shape[1] ?? 1;
-  const rows = shape[0]!;
-  let arranged = values;
-  if (order) {
-    arranged = new Float32Array(values.length);
-    for (let row = 0; row < rows; row++) {
-      arranged.set(values.subarray(row * columns, (row + 1) * columns), order[row]! * columns);
-    }
-  } else if (transposed) {
-    arranged = new Float32Array(values.length);
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) arranged[row * columns + column] = values[column * rows + row]!;
-    }
+): AsyncGenerator<Float32Array> {
+  const plus = (values: Float32Array) => (added === 0 ? values : values.map((value) => value + added));
+  const { shape } = base.tensors.get(name)!;
+  const [rows = 1, columns = 1] = shape;
+  if (transposed) {
+    yield plus(transpose(await base.read(name), rows, columns));
+    return;
   }
-  return added === 0 ? arranged : arranged.map((value) => value + added);
+  if (shape.length !== 2) {
+    const values = await base.read(name);
+    yield plus(order ? permuted(values, order) : values);
+    return;
+  }
+  const sources = new Int32Array(rows);
+  for (let row = 0; row < rows; row++) sources[order ? order[row]! : row] = row;
+  const step = Math.max(1, Math.floor(READ_VALUES / columns));
+  for (let from = 0; from < rows; from += step) {
+    yield plus(await base.readRows(name, sources.subarray(from, from + step)));
+  }
+}
+
+function permuted(values: Float32Array, order: Uint32Array): Float32Array {
+  const result = new Float32Array(values.length);
+  for (const [from, to] of order.entries()) result[to] = values[from]!;
+  return result;
+}
+
+/** [columns, rows] of [rows, columns]. */
+function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) result[column * rows + row] = values[row * columns + column]!;
+  }
+  return result;
 }

@@ -31,8 +31,8 @@ interface WriteOptions {
 }
 
 /**
- * The config that is to be written, and the one that a reader of the file will make of it: what GGUF cannot say is not in it.
- * Throws InputError for a model that cannot be written.
+ * The config that is to be written, and the one that a reader of the file will make of it: what GGUF cannot say is not in it. And
+ * how many bytes its tensors take. Throws InputError for a model that cannot be written.
  */
 export async function tryGguf(base: Checkpoint, type: WrittenType) {
   const plan = planGguf(base, type);
@@ -40,6 +40,7 @@ export async function tryGguf(base: Checkpoint, type: WrittenType) {
   return {
     meant: withoutWindow(base.config),
     read: describeModel(plannedHeader(plan), factorsOf(plan), base.path).config,
+    bytes: plan.tensors.reduce((sum, { bytes }) => sum + padded(bytes), 0),
   };
 }
 
@@ -104,7 +105,7 @@ async function writeTensor(
 ): Promise<void> {
   throwIfAborted(signal);
   let written = 0;
-  for (const part of await values()) {
+  for await (const part of values()) {
     const bad = type === "f16" ? firstNonFinite(part, "F16") : type === "bf16" ? firstNonFinite(part, "BF16") : -1;
     if (bad >= 0) {
       throw new RunError(
