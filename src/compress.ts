@@ -1,17 +1,18 @@
 import { type CalibrationOptions, type CalibrationRecord, calibrationWindows } from "./calibration/calibration.js";
-import type { CheckpointWriter } from "./checkpoint/checkpoint.js";
+import type { Checkpoint, CheckpointWriter } from "./checkpoint/checkpoint.js";
 import { folderBefore } from "./checkpoint/gguf/output.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { createCheckpointWriter } from "./checkpoint/write.js";
 import { commitTo, finishedLayers } from "./compression/finished-layers.js";
 import { checkGgufOutput, findWrittenType, finishedFolder, folderToGguf, type GgufOutput } from "./compression/gguf.js";
 import { allSites, compressLayers } from "./compression/layers.js";
-import { type Device, howComputed, type Precision } from "./engine/engine.js";
+import { type Device, type Engine, howComputed, type Precision } from "./engine/engine.js";
 import { createEngine } from "./engine/registry.js";
 import { InputError, throwIfAborted } from "./errors.js";
 import { resolveModel } from "./hub/model.js";
 import { mustSpill } from "./memory/compression.js";
 import { collectGarbage } from "./memory/garbage.js";
+import type { Method, Target } from "./methods/method.js";
 import { findMethod, parseMethodOptions } from "./methods/registry.js";
 import { checkTarget, parseTarget } from "./methods/target.js";
 import { checkOthers, warnOfUncounted } from "./model/check-others.js";
@@ -99,15 +100,39 @@ export async function compress(options: CompressOptions): Promise<CompressResult
 
 /** The folder is what a GGUF file will be made of, where one is to be. */
 async function compressToFolder(options: CompressOptions, gguf?: GgufOutput): Promise<CompressResult> {
-  const { signal, onProgress = () => {} } = options;
   const method = findMethod(options.method);
   const methodOptions = parseMethodOptions(method, options.methodOptions ?? {});
   const target = parseTarget(options);
   const engine = createEngine(options.engine, { ...options, frugal: options.memory !== undefined });
-  const checkpoint = await openCheckpoint(await resolveModel(options.model, options));
-  let writer: CheckpointWriter | undefined;
   try {
     await engine.check?.();
+    const checkpoint = await openCheckpoint(await resolveModel(options.model, options));
+    try {
+      return await compressCheckpoint(checkpoint, engine, { method, methodOptions, target }, options, gguf);
+    } finally {
+      await checkpoint.close();
+    }
+  } finally {
+    await engine.dispose();
+  }
+}
+
+interface How {
+  readonly method: Method;
+  readonly methodOptions: unknown;
+  readonly target: Target;
+}
+
+async function compressCheckpoint(
+  checkpoint: Checkpoint,
+  engine: Engine,
+  { method, methodOptions, target }: How,
+  options: CompressOptions,
+  gguf: GgufOutput | undefined,
+): Promise<CompressResult> {
+  const { signal, onProgress = () => {} } = options;
+  let writer: CheckpointWriter | undefined;
+  try {
     const model = openModel(checkpoint);
     const besides = gguf && (await checkGgufOutput(checkpoint, gguf));
     await checkOthers(model, signal);
@@ -189,8 +214,5 @@ async function compressToFolder(options: CompressOptions, gguf?: GgufOutput): Pr
     // Finished layers stay for the same command, unless its input has to change first.
     await writer?.abandon({ keep: !(error instanceof InputError) });
     throw error;
-  } finally {
-    await engine.dispose();
-    await checkpoint.close();
   }
 }

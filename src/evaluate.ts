@@ -106,7 +106,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const base = options.base === undefined ? undefined : await open(options.base);
     if (base) checkComparable(base, model);
     warnOfUncounted(model, onProgress);
-    let tokenizer: ReturnType<typeof loadTokenizer> | undefined; // loaded for text only, and once
+    let tokenizer: ReturnType<typeof loadTokenizer> | undefined; // loaded where text or tasks need it, and once
     const loading = () => {
       tokenizer ??= loadTokenizer((base ?? model).checkpoint.path);
       return tokenizer;
@@ -155,8 +155,11 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
       folder.close();
     }
   } finally {
-    await plain.dispose();
-    for (const checkpoint of opened) await checkpoint.close();
+    try {
+      await plain.dispose();
+    } finally {
+      for (const checkpoint of opened) await checkpoint.close();
+    }
   }
 }
 

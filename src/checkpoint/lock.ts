@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { createLockFile, type LockFile, newLock, readLockFile, removeLockFile } from "./lock-file.js";
-import { isAlive, type Owner } from "./owner.js";
+import { isAlive } from "./owner.js";
 
 /** How often a lock says that its process works on, and after how long without it another machine's is taken over. */
 const HEARTBEAT_SECONDS = 15;
@@ -45,12 +45,6 @@ export async function takeLock(path: string): Promise<Lock | undefined> {
     throw error;
   }
   return lock;
-}
-
-/** The process that holds a lock; undefined where nobody does. */
-export async function lockOwner(path: string): Promise<Owner | undefined> {
-  const left = await readLockFile(path);
-  return typeof left === "object" && !(await isStale(left, path)) ? left : undefined;
 }
 
 async function isStale(left: LockFile | "nobody", path: string): Promise<boolean> {

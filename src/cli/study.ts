@@ -134,10 +134,12 @@ async function writeStudyReport(directory: string): Promise<{ report: string; te
 /** Files are named from where the command is typed, those in the study file from where that lies. */
 async function overridesOf(flags: StudyFlags): Promise<StudyOverrides> {
   const file = async (name: string) => ((await stat(name).catch(() => undefined))?.isFile() ? resolve(name) : name);
+  // What is not there may be a name of the hub.
+  const model = async (name: string) => ((await stat(name).catch(() => undefined)) ? resolve(name) : name);
   const files = async (names: readonly string[] | undefined) => names && Promise.all(names.map(file));
   const copy = <T>(values: readonly T[] | undefined) => values && [...values];
   return {
-    models: flags.model?.map((path) => resolve(path)),
+    models: flags.model && (await Promise.all(flags.model.map(model))),
     methods: copy(flags.method),
     sparsities: copy(flags.sparsity) ?? (flags.pattern ? [] : undefined),
     patterns: copy(flags.pattern) ?? (flags.sparsity ? [] : undefined),

@@ -36,7 +36,7 @@ export function readBytes(path: string, signal?: AbortSignal): ByteReader {
 
   async function* chunks(): AsyncGenerator<Buffer> {
     // pipeline carries the errors of either stream to the last one, which the loop reads.
-    const stream = path.endsWith(".gz") ? pipeline(hashed(), createGunzip(), () => {}) : hashed();
+    const stream = /\.gz$/i.test(path) ? pipeline(hashed(), createGunzip(), () => {}) : hashed();
     let size = 0;
     try {
       for await (const chunk of stream as AsyncIterable<Buffer>) {

@@ -1,3 +1,4 @@
+import { isObject } from "../checkpoint/json.js";
 import { InputError } from "../errors.js";
 import { decodeUtf8, readBytes } from "./bytes.js";
 import { readParquetTexts } from "./parquet.js";
@@ -70,21 +71,23 @@ async function readJson(path: string, signal: AbortSignal | undefined): Promise<
   if (Array.isArray(json)) {
     return { kind: "documents", documents: json.map((entry, i) => textOf(entry, `${path}: entry ${i}`)), file };
   }
-  if (isRecord(json) && "windows" in json) return { kind: "windows", windows: windowsOf(json["windows"], path), file };
+  if (isObject(json) && "windows" in json) return { kind: "windows", windows: windowsOf(json["windows"], path), file };
   throw new InputError(`${path}: neither a list of texts nor {"windows": [[ids], ...]}`);
 }
 
 /** Whether a .json file is one record a line: its first line is a whole record and not all there is. */
 async function holdsRecordALine(path: string, signal: AbortSignal | undefined): Promise<boolean> {
   let first: unknown;
-  for await (const line of readBytes(path, signal).lines()) {
-    if (first !== undefined) return true;
-    try {
+  try {
+    for await (const line of readBytes(path, signal).lines()) {
+      if (first !== undefined) return true;
       first = JSON.parse(line.toString("utf8"));
-    } catch {
-      return false;
+      if (!isObject(first) || "windows" in first) return false;
     }
-    if (!isRecord(first) || "windows" in first) return false;
+  } catch (error) {
+    // No JSON, or a line that is longer than any record's: the file is read as a whole, which says what is wrong with it.
+    if (error instanceof SyntaxError || error instanceof InputError) return false;
+    throw error;
   }
   return first !== undefined;
 }
@@ -101,7 +104,7 @@ function parse(json: string, where: string): unknown {
 
 function textOf(entry: unknown, where: string): string {
   if (typeof entry === "string") return entry;
-  if (isRecord(entry)) {
+  if (isObject(entry)) {
     const { text, instruction, input, output } = entry;
     if (typeof text === "string") return text;
     const parts = [instruction, input, output].filter((part) => typeof part === "string" && part !== "");
@@ -125,8 +128,4 @@ function windowsOf(value: unknown, path: string): Int32Array[] {
       );
     });
   });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -57,6 +57,7 @@ describe("a local file", () => {
     ["lines.jsonl", lines],
     ["gaps.jsonl", `${lines.replaceAll("\n", "\r\n\n")}\n\n`],
     ["lines.jsonl.gz", gzipSync(lines)],
+    ["lines.JSONL.GZ", gzipSync(lines)],
     ["lines.json", lines],
     ["lines.json.gz", gzipSync(lines)],
     ["rows.parquet", parquet({ other: ["x", "x", "x", "x"], text: texts })],
@@ -75,6 +76,13 @@ describe("a local file", () => {
       const { files } = await loadSource(path, evaluation);
       expect(files).toEqual([{ path, sha256: createHash("sha256").update(content).digest("hex") }]);
     }
+  });
+
+  it("of one line that is longer than a record's may be is a list all the same", async () => {
+    const ids = Array.from({ length: 2 ** 22 }, (_, i) => 10 ** 15 + i); // 17 bytes each
+    const file = write("long.json", `{"windows": [[1, 2]], "about": ${JSON.stringify(ids)}}`);
+    const source = await loadSource(file, evaluation);
+    expect(source.kind === "windows" && source.windows).toEqual([Int32Array.of(1, 2)]);
   });
 
   it("of windows gives the ids", async () => {

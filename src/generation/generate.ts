@@ -1,5 +1,5 @@
 import type { Engine } from "../engine/engine.js";
-import { throwIfAborted } from "../errors.js";
+import { InputError, throwIfAborted } from "../errors.js";
 import { type Choose, createSampler, likeliest, type Sampling } from "./sampling.js";
 import { bytesAToken, createSequences, type Sequences } from "./sequences.js";
 import type { WeightStore } from "./weights.js";
@@ -26,6 +26,8 @@ export interface GenerateOptions {
   /** Prompts that are continued at once: fewer where their keys and values would take more than `cacheBytes`. */
   readonly batch: number;
   readonly cacheBytes: number;
+  /** Refuses a prompt whose keys and values alone would take more, rather than to continue it by itself. */
+  readonly isLimit?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly onToken?: (tokens: number) => void;
 }
@@ -61,10 +63,13 @@ export async function generate(
   const { model } = weights;
   const { signal, onToken = () => {} } = options;
   const fitted = prompts.map((prompt) => cutToFit(prompt, model.architecture.maxTokens));
-  const prefix = commonPrefix(fitted.map(({ ids }) => ids));
-  const capacity = Math.max(...fitted.map(({ ids, maxNewTokens }) => ids.length + maxNewTokens));
-  const most = Math.floor(options.cacheBytes / (capacity * bytesAToken(model, engine)));
-  const shared = prefix.length > 0 ? 1 : 0; // it has a sequence of its own, after the others
+  const capacity = fitted.reduce((most, { ids, maxNewTokens }) => Math.max(most, ids.length + maxNewTokens), 0);
+  const sequenceBytes = capacity * bytesAToken(model, engine);
+  const most = Math.floor(options.cacheBytes / sequenceBytes);
+  if (options.isLimit && most < 1) throw tooLong(capacity, sequenceBytes, options.cacheBytes);
+  // It has a sequence of its own, after the others.
+  const prefix = most < 2 ? [] : commonPrefix(fitted.map(({ ids }) => ids));
+  const shared = prefix.length > 0 ? 1 : 0;
   const batch = Math.max(1, Math.min(options.batch, prompts.length, most - shared));
   const sequences = createSequences(weights, engine, batch + shared, capacity);
   if (prefix.length > 0) await sequences.append([batch], [prefix]);
@@ -96,6 +101,15 @@ export async function generate(
       sequences.copy(active.length, slot, last.prompt.ids.length + last.ids.length - 1);
     }
   }
+}
+
+/** What is left of a limit is shared with weights, half and half. */
+function tooLong(tokens: number, bytes: number, limit: number): InputError {
+  const mib = (size: number) => `${Math.ceil(size / 2 ** 20)}MiB`;
+  return new InputError(
+    `--memory: a prompt and its answer, ${tokens} tokens, take ${mib(bytes)} of keys and values, and ${mib(limit)} are left for ` +
+      `them; give ${mib(2 * (bytes - limit))} more, or shorter answers by --max-new-tokens`,
+  );
 }
 
 interface FittedPrompt extends Prompt {

@@ -71,7 +71,7 @@ export function packContinuations(continuations: readonly Continuation[]): {
     if (packs.length === 0 || packs.at(-1)!.ids.length + need > BATCH_TOKENS) packs.push({ ids: [], segments: [] });
     const batch = packs.length - 1;
     const { ids, segments } = packs[batch]!;
-    ids.push(...context);
+    for (const id of context) ids.push(id);
     const lastOfContext = ids.length - 1;
     const text = segments.push({ tokens: context.length }) - 1;
     for (const { continuation, ids: all, from } of members) {
@@ -82,7 +82,7 @@ export function packContinuations(continuations: readonly Continuation[]): {
         rows.push({ batch, row: ids.length + i, continuation, token: from + 1 + i });
       }
       if (own.length === 0) continue;
-      ids.push(...own);
+      for (const id of own) ids.push(id);
       segments.push({ tokens: own.length, continues: text });
     }
   }

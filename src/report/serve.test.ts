@@ -1,6 +1,7 @@
+import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { InputError } from "../errors.js";
@@ -174,14 +175,28 @@ describe("a served report", () => {
     aborter.abort();
   });
 
-  it("tells of cells in work and of failures, and takes an old lock for left behind", async () => {
+  it("tells of cells in work and of failures, and takes a dead process's lock, and an old one, for left behind", async () => {
     const aborter = new AbortController();
     const next = await listen(`${server.url}events`, aborter.signal);
     expect(await next()).toMatchObject({ data: { text: "0 of 2 cells finished" } });
-    const [own, left, base] = ["0123456789abcdef.lock", "fedcba9876543210.lock", "base-0123.lock"];
+    const [own, left, dead, base] = [
+      "0123456789abcdef.lock",
+      "fedcba9876543210.lock",
+      "00ff00ff00ff00ff.lock",
+      "base-0123.lock",
+    ];
+    const owner = { pid: process.pid, host: hostname(), id: "lock" };
+    const owners = {
+      [own]: owner,
+      [left]: { ...owner, host: "elsewhere" },
+      [dead]: { ...owner, pid: spawnSync(process.execPath, ["-e", ""]).pid },
+      [base]: owner,
+    };
     const locks = join(directory, "locks");
     await mkdir(join(directory, "new-locks"));
-    for (const name of [own, left, base]) await writeFile(join(directory, "new-locks", name), "{}");
+    for (const [name, lock] of Object.entries(owners)) {
+      await writeFile(join(directory, "new-locks", name), JSON.stringify(lock));
+    }
     const before = new Date(Date.now() - 3_600_000);
     await utimes(join(directory, "new-locks", left), before, before);
     await rename(join(directory, "new-locks"), locks);

@@ -1,6 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing } from "../checkpoint/folder.js";
+import { readLockFile } from "../checkpoint/lock-file.js";
+import { isAlive } from "../checkpoint/owner.js";
 
 /** Locks are touched every 15 seconds by those who work under them. */
 const ALIVE_MILLISECONDS = 60_000;
@@ -33,14 +35,18 @@ export async function studyState(directory: string): Promise<StudyState> {
 /** Locks of cells (not of base models) that somebody still holds. */
 async function workers(locks: string): Promise<number> {
   const names = (await list(locks)).filter((name) => /^[0-9a-f]{16}\.lock$/.test(name));
-  const now = Date.now();
-  const alive = await Promise.all(
-    names.map(async (name) => {
-      const state = await stat(join(locks, name)).catch(() => undefined);
-      return state !== undefined && now - state.mtimeMs < ALIVE_MILLISECONDS;
-    }),
-  );
-  return alive.filter(Boolean).length;
+  const held = await Promise.all(names.map((name) => isHeld(join(locks, name))));
+  return held.filter(Boolean).length;
+}
+
+/** As lock.ts has it, but that nothing is written to the folder to learn its file system's time. */
+async function isHeld(path: string): Promise<boolean> {
+  const lock = await readLockFile(path);
+  if (typeof lock !== "object") return false;
+  const isRunning = await isAlive(lock);
+  if (isRunning !== undefined) return isRunning;
+  const info = await stat(path).catch(() => undefined);
+  return info !== undefined && Date.now() - info.mtimeMs < ALIVE_MILLISECONDS;
 }
 
 /**

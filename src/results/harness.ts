@@ -5,6 +5,7 @@ import { metricsOf, type TaskSummary } from "../task-evaluation/summary.js";
 import type { Task } from "../tasks/task.js";
 import type { EnvironmentRecord } from "./environment.js";
 import { delimiterOf, FILTER, generationArguments, harnessSample, type Side, sha256 } from "./harness-sample.js";
+import type { ModelRecord } from "./model-record.js";
 import { pythonFloat } from "./python-repr.js";
 
 /**
@@ -26,11 +27,6 @@ export interface HarnessHead {
   readonly environment: EnvironmentRecord;
   /** By stage; `tasks` is taken. */
   readonly seconds: Readonly<Record<string, number>>;
-}
-
-interface ModelRecord {
-  readonly path: string;
-  readonly sha256: string;
 }
 
 /** The tasks that were put, and how their models read. */
@@ -110,7 +106,7 @@ function summaryOf(
       model_sha: model.sha256,
       batch_size: null,
       batch_sizes: [],
-      device: "cpu",
+      device: environment.device ?? "cpu",
       use_cache: null,
       limit,
       bootstrap_iters: 0,

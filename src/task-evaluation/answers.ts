@@ -14,6 +14,7 @@ export interface AnswerOptions {
   readonly sampling: Sampling | undefined;
   readonly batch: number;
   readonly cacheBytes: number;
+  readonly isLimit: boolean;
   readonly signal: AbortSignal | undefined;
   readonly onAnswers: (answers: number) => void;
 }

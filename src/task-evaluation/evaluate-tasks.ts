@@ -77,6 +77,7 @@ export async function runTasks(
     sampling,
     batch: options.batch ?? BATCH,
     cacheBytes: memory / 2,
+    isLimit: run.limits !== undefined,
     signal: run.signal,
   };
   const generating = prepared.filter(({ task }) => task.kind === "generate");

@@ -110,6 +110,8 @@ describe("a model of the hub on the command line", () => {
     expect(record.models).toMatchObject([
       { name: "stories", path: "pare/stories", hub: { name: "pare/stories", commit: COMMIT } },
     ]);
+    const named = await run(["study", file, "-o", join(root, "named"), "--model", "pare/stories@main", "--dry-run"]);
+    expect(named).toMatchObject({ code: 0, stdout: expect.stringContaining("stories") });
   }, 180_000);
 
   it.each([

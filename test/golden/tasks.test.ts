@@ -96,6 +96,7 @@ for (const { key, folder, variable } of models) {
             decode: (ids) => tokenizer.decode(ids, { skipSpecialTokens: true }),
             batch: 16,
             cacheBytes: 2 ** 31,
+            isLimit: false,
           },
           (i, generated) => {
             results[i] = generated;

@@ -5,17 +5,22 @@ import { createProducts, type Products } from "./products.js";
 
 /** Products in this precision as this processor has them. Throws InputError where it has none. */
 export function openProducts(library: Library, precision: ElementType, threads: number): Products {
-  const products = createProducts(library, precision, threads);
+  try {
+    return checked(createProducts(library, precision, threads));
+  } catch (error) {
+    if (!(error instanceof InputError) || precision === "float32") throw error;
+    return checked(createWidenedProducts(library, threads));
+  }
+}
+
+function checked(products: Products): Products {
   try {
     products.check();
     return products;
   } catch (error) {
     products.dispose();
-    if (!(error instanceof InputError) || precision === "float32") throw error;
+    throw error;
   }
-  const widened = createWidenedProducts(library, threads);
-  widened.check();
-  return widened;
 }
 
 /**

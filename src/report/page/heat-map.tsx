@@ -11,7 +11,7 @@ const LEVELS = 8;
 export function HeatMap({ cell }: { readonly cell: ReportCell }) {
   const [number, setNumber] = useState(0);
   const sample = cell.samples[number] ?? cell.samples[0];
-  const chunks = useChunks<BaseSampleChunk, SampleChunk>(sample?.base, sample?.chunk);
+  const opened = useChunks<BaseSampleChunk, SampleChunk>(sample?.base, sample?.chunk);
   const [at, setAt] = useState(1);
   if (!sample) return <p class="note">This study kept no text of {plain(cell.name)} token by token.</p>;
   const windows = cell.samples.map(({ source, window }, i) => [String(i), `${source}, window ${window}`] as const);
@@ -21,16 +21,16 @@ export function HeatMap({ cell }: { readonly cell: ReportCell }) {
         <Select label="Text" value={String(number)} options={windows} onChange={(value) => setNumber(Number(value))} />
         <Legend />
       </div>
-      {chunks ? (
+      {opened.chunks ? (
         <Tokens
-          base={chunks[0]}
-          own={chunks[1]}
+          base={opened.chunks[0]}
+          own={opened.chunks[1]}
           count={sample.tokens}
           at={Math.min(at, sample.tokens - 1)}
           onMove={setAt}
         />
       ) : (
-        <p class="note">Opening…</p>
+        <p class="note">{opened.note}</p>
       )}
       {sample.tokens < sample.of && (
         <p class="note">

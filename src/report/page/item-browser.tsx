@@ -40,7 +40,8 @@ export function ItemBrowser({
   const [search, setSearch] = useState("");
   const [filter, setFilter] = useState("all");
   const [page, setPage] = useState(0);
-  const chunks = useChunks<BaseItemsChunk, ItemsChunk>(entry?.base, entry?.chunk);
+  const opened = useChunks<BaseItemsChunk, ItemsChunk>(entry?.base, entry?.chunk);
+  const { chunks } = opened;
   const metric = entry && metrics(entry.task);
   const rows = useMemo(
     () =>
@@ -71,7 +72,7 @@ export function ItemBrowser({
         </label>
         <Select label="Items" value={filter} options={FILTERS} onChange={setFilter} />
         <output class="count" aria-live="polite">
-          {chunks ? `${found.length} of ${rows.length} items` : "opening…"}
+          {opened.chunks ? `${found.length} of ${rows.length} items` : opened.note}
         </output>
       </div>
       <ol class="items" start={page * PAGE + 1}>

@@ -18,18 +18,24 @@ interface Props {
 export function Live({ live, onData }: Props) {
   const [progress, setProgress] = useState<Progress>();
   useEffect(() => {
+    let asked = 0;
+    let shown = 0;
+    const refresh = async () => {
+      const turn = ++asked;
+      const response = await fetch(live.document);
+      if (!response.ok) return; // what is shown stays; the next event asks again
+      const { data, chunks } = (await response.json()) as ReportDocument;
+      if (turn < shown) return; // overtaken by an answer to a later question
+      shown = turn;
+      updateChunks(chunks);
+      onData(data);
+    };
     const events = new EventSource(live.events);
     events.addEventListener("progress", (event: MessageEvent<string>) =>
       setProgress(JSON.parse(event.data) as Progress),
     );
-    events.addEventListener("changed", () => {
-      void fetch(live.document)
-        .then((response) => response.json() as Promise<ReportDocument>)
-        .then(({ data, chunks }) => {
-          updateChunks(chunks);
-          onData(data);
-        });
-    });
+    // A server that has ended has nothing new.
+    events.addEventListener("changed", () => void refresh().catch(() => {}));
     return () => events.close();
   }, []);
   if (!progress) return null;
