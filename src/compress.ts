@@ -1,6 +1,7 @@
 import { type CalibrationOptions, type CalibrationRecord, calibrationWindows } from "./calibration/calibration.js";
 import type { Checkpoint, CheckpointWriter } from "./checkpoint/checkpoint.js";
 import { folderBefore } from "./checkpoint/gguf/output.js";
+import { RECORD_FILE } from "./checkpoint/layout.js";
 import { openCheckpoint } from "./checkpoint/open.js";
 import { createCheckpointWriter } from "./checkpoint/write.js";
 import { commitTo, finishedLayers } from "./compression/finished-layers.js";
@@ -205,7 +206,7 @@ async function compressCheckpoint(
       result: { sparsity: totalSparsity(sites), sites },
     };
     throwIfAborted(signal);
-    const files = { "pare.json": `${JSON.stringify(record, null, 2)}\n`, "README.md": modelCard(record) };
+    const files = { [RECORD_FILE]: `${JSON.stringify(record, null, 2)}\n`, "README.md": modelCard(record) };
     await watch.time("write", () => finish(files, signal));
     const { sparsity } = record.result;
     const result = { output: options.output, sparsity, sites, calibration: record.calibration, seconds: watch.seconds };

@@ -1,4 +1,4 @@
-import { stat, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { arch, availableParallelism, cpus, freemem, platform, release, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { type BuiltInSource, builtInSources, type Purpose } from "./data/registry.js";
@@ -8,6 +8,7 @@ import { availableDevices } from "./engine/onnxruntime/session.js";
 import { engines } from "./engine/registry.js";
 import { measureSpeed } from "./engine/speed.js";
 import { InputError, throwIfAborted } from "./errors.js";
+import { isFile } from "./files.js";
 import { hubSettings } from "./hub/settings.js";
 import { version } from "./version.js";
 
@@ -125,7 +126,7 @@ async function findData(source: BuiltInSource, dataDirectory: string | undefined
   const find = async (purpose: Purpose): Promise<string | null> => {
     for (const { path } of dataDirectory === undefined ? [] : source.candidates[purpose]) {
       const file = join(dataDirectory as string, path);
-      if ((await stat(file).catch(() => undefined))?.isFile()) return file;
+      if (await isFile(file)) return file;
     }
     if (source.excerpt !== undefined) return "the excerpt that comes with pare";
     return source.hub === undefined ? null : `on the hub: ${source.hub.name}`;

@@ -235,3 +235,6 @@ export interface Finding {
   /** What it is about; empty: the whole study. */
   readonly cells: readonly string[];
 }
+
+/** A perplexity ratio below this passes for harmless. */
+export const HARMLESS_RATIO = 1.1;

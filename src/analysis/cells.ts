@@ -1,5 +1,6 @@
 import type { CellLabel, CellResult } from "../results/study-results.js";
 import type { CellAnalysis, Measure, MeasureValue } from "./analysis.js";
+import { HARMLESS_RATIO } from "./analysis.js";
 import { isWorse, valuesOf } from "./measures.js";
 
 /** A cell's figures with what it is. */
@@ -7,9 +8,6 @@ export interface LabelledCell {
   readonly label: CellLabel;
   readonly analysis: CellAnalysis;
 }
-
-/** A perplexity ratio below this passes for harmless. */
-export const HARMLESS_RATIO = 1.1;
 
 export function analyseCell(cell: CellResult, measures: readonly Measure[], name: string): CellAnalysis {
   const values = valuesOf(cell);

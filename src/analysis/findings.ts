@@ -1,6 +1,6 @@
 import type { CellAnalysis, Finding, Measure, StudyAnalysis } from "./analysis.js";
+import { HARMLESS_RATIO } from "./analysis.js";
 import type { LabelledCell } from "./cells.js";
-import { HARMLESS_RATIO } from "./cells.js";
 import { blocks, calibrations, firstMoved, seeds } from "./details.js";
 import { groupBy, sparsityOf, targetText } from "./labels.js";
 import { isWorse, OVERALL } from "./measures.js";

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import type { Checkpoint } from "./checkpoint.js";
 import { resolveFile } from "./folder.js";
 import { ggufFileNames } from "./gguf/files.js";
+import { INDEX_FILE } from "./layout.js";
 import { readModelFile } from "./model-file.js";
-import { INDEX_FILE } from "./open.js";
 
 /** A tokenizer of 256,000 entries takes some 35 MB. */
 const MAX_COPIED_BYTES = 500_000_000;

@@ -16,6 +16,7 @@ import {
 import { ggufFileOf } from "./gguf/find.js";
 import { openGguf } from "./gguf/open.js";
 import { isObject, parseJsonObject, quote } from "./json.js";
+import { CONFIG_FILE, INDEX_FILE, SINGLE_FILE } from "./layout.js";
 import { hashFiles, readBits, readRows, readTensor } from "./read.js";
 import { headerLength, PREFIX_BYTES, parseHeader } from "./safetensors.js";
 
@@ -23,10 +24,6 @@ const MAX_CONFIG_BYTES = 10_000_000;
 const MAX_INDEX_BYTES = 100_000_000;
 /** Every shard is kept open; the largest published models have some hundreds. */
 const MAX_SHARDS = 2000;
-
-export const CONFIG_FILE = "config.json";
-export const INDEX_FILE = "model.safetensors.index.json";
-export const SINGLE_FILE = "model.safetensors";
 
 /**
  * Opens a folder as Hugging Face saves it (config.json and model.safetensors, or shards and their index), a GGUF file, or a

@@ -4,7 +4,7 @@ import { InputError, RunError } from "../errors.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { readCopied } from "./copied.js";
 import { isInside, isMissing } from "./folder.js";
-import { CONFIG_FILE } from "./open.js";
+import { CONFIG_FILE, RECORD_FILE } from "./layout.js";
 
 /** Throws InputError when writing the output could change the base: equal, inside or around it. */
 export async function checkApart(base: Checkpoint, target: string, output: string): Promise<void> {
@@ -49,7 +49,7 @@ export async function checkOutput(target: string, output: string, force: boolean
     throw new InputError(`${output}: is the folder that you are in, or around it; choose another output`);
   }
   const isCheckpoint = names.includes(CONFIG_FILE) && names.some((name) => name.endsWith(".safetensors"));
-  if (!isCheckpoint && !names.includes("pare.json")) {
+  if (!isCheckpoint && !names.includes(RECORD_FILE)) {
     throw new InputError(
       `${output}: holds other things than a checkpoint, which --force does not replace; choose another output`,
     );

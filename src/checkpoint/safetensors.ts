@@ -16,7 +16,6 @@ const ADVICE = "the file is damaged: download or save it again";
 export interface Header {
   /** In the order of the data. */
   readonly entries: readonly TensorEntry[];
-  readonly metadata: Readonly<Record<string, string>>;
 }
 
 /** Bytes of the JSON header, from a file's first 8. Throws InputError if it is over the limit or longer than the file. */
@@ -56,7 +55,7 @@ export function parseHeader(bytes: Uint8Array, fileSize: number, path: string): 
   const entries = Object.entries(tensors).map(([name, value]) => parseEntry(name, value, dataStart, fileSize, path));
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkTiling(entries, dataStart, fileSize, path);
-  return { entries, metadata };
+  return { entries };
 }
 
 function parseEntry(name: string, value: unknown, dataStart: number, fileSize: number, path: string): TensorEntry {
@@ -124,4 +123,36 @@ function isSize(value: unknown): value is number {
 
 function isStringRecord(value: unknown): value is Record<string, string> {
   return isObject(value) && Object.values(value).every((item) => typeof item === "string");
+}
+
+/** A tensor of the file that is to be. */
+export interface Planned {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** What it is stored as now, where that is something else. */
+  readonly storedAs?: string | undefined;
+}
+
+/** Where tensors get their places: wide ones first, so that each begins at a multiple of its elements' size. */
+export function planShard(planned: readonly Planned[], file: string): { entries: TensorEntry[]; header: Uint8Array } {
+  const sorted = planned.toSorted((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype]);
+  const description: Record<string, unknown> = { __metadata__: { format: "pt" } };
+  let end = 0;
+  const offsets = sorted.map(({ name, dtype, shape }) => {
+    const begin = end;
+    end += shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype]);
+    description[name] = { dtype, shape, data_offsets: [begin, end] };
+    return { begin, end };
+  });
+  const json = JSON.stringify(description);
+  const text = new TextEncoder().encode(json.padEnd(json.length + ((8 - (Buffer.byteLength(json) % 8)) % 8)));
+  const header = new Uint8Array(PREFIX_BYTES + text.length);
+  new DataView(header.buffer).setBigUint64(0, BigInt(text.length), true);
+  header.set(text, PREFIX_BYTES);
+  const entries = sorted.map(({ name, dtype, shape, storedAs }, i) => {
+    const place = offsets[i]!;
+    return { name, dtype, shape, storedAs, file, begin: header.length + place.begin, end: header.length + place.end };
+  });
+  return { entries, header };
 }

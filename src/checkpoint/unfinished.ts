@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { replaceFile } from "../files.js";
 import { isMissing, readSmallFile } from "./folder.js";
 import { isObject } from "./json.js";
-import { CONFIG_FILE } from "./open.js";
+import { CONFIG_FILE } from "./layout.js";
 
 /** What determines all that is written to a partial folder. A folder that has this file is pare's, and may be gone on with. */
 const RUN_FILE = "pare.run.json";

@@ -79,7 +79,7 @@ beforeAll(async () => {
       typeRoots: [join(root, "node_modules/@types")],
     },
     include: [],
-    files: [join(root, "src/checkpoint/write.ts")],
+    files: ["open", "write"].map((name) => join(root, `src/checkpoint/${name}.ts`)),
   };
   await makeFolder(
     { "tsconfig.json": JSON.stringify(settings), "package.json": '{"type":"module"}', "child.mjs": CHILD },

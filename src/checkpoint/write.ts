@@ -7,7 +7,7 @@ import { type Claim, claimOutput } from "./claim.js";
 import { copiedFiles, readCopied } from "./copied.js";
 import { checkPlainName, errorCode, isMissing, writeExactly } from "./folder.js";
 import { quote } from "./json.js";
-import { CONFIG_FILE } from "./open.js";
+import { CONFIG_FILE } from "./layout.js";
 import { checkApart, checkOutput, checkSpace } from "./output.js";
 import { readTensor } from "./read.js";
 import { closeAll, finishShard, openShard, type Shard, writeTensor } from "./shard.js";

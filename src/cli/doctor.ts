@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { DoctorResult } from "../doctor.js";
-import { bytes, count, table } from "./format.js";
+import { table } from "../text/table.js";
+import { bytes, count } from "./format.js";
 import { dataDirectoryOf, dataDirOption, type GlobalFlags } from "./options.js";
 import type { Terminal } from "./terminal.js";
 

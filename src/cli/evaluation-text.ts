@@ -1,5 +1,6 @@
 import type { EvaluateResult } from "../evaluate.js";
-import { count, duration, figure, percent, plural, plusMinus, table } from "./format.js";
+import { table } from "../text/table.js";
+import { count, duration, figure, percent, plural, plusMinus } from "./format.js";
 import { describeProfile } from "./profile-text.js";
 import { describeTasks } from "./tasks-text.js";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { bytes, duration, figure, plural, plusMinus, table } from "./format.js";
+import { table } from "../text/table.js";
+import { bytes, duration, figure, plural, plusMinus } from "./format.js";
 
 test("a table's columns are as wide as their widest cell", () => {
   const rows = [

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { InspectResult, SiteInspection } from "../inspect.js";
-import { bytes, count, percent, plural, table } from "./format.js";
+import { table } from "../text/table.js";
+import { bytes, count, percent, plural } from "./format.js";
 import { type GlobalFlags, MODEL_HELP, revisionOption } from "./options.js";
 import type { Terminal } from "./terminal.js";
 

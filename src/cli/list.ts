@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { InputError } from "../errors.js";
 import type { TaskKind } from "../tasks/task.js";
 import { nearest } from "../text/nearest.js";
-import { table } from "./format.js";
+import { table } from "../text/table.js";
 import type { GlobalFlags } from "./options.js";
 import type { Terminal } from "./terminal.js";
 

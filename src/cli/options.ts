@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
-import { devices } from "../engine/engine.js";
+import { devices, precisions } from "../engine/engine.js";
 
 /** Options that every command takes. */
 export interface GlobalFlags {
@@ -55,11 +55,7 @@ export function deviceOption(): Option {
 }
 
 export function precisionOption(): Option {
-  return new Option("--precision <name>", "of matrix products; the engine's own where left out").choices([
-    "float32",
-    "bfloat16",
-    "float64",
-  ]);
+  return new Option("--precision <name>", "of matrix products; the engine's own where left out").choices(precisions);
 }
 
 export function threadsOption(): Option {

@@ -1,5 +1,6 @@
 import type { Profile, StageProfile } from "../profile.js";
-import { bytes, percent, table } from "./format.js";
+import { table } from "../text/table.js";
+import { bytes, percent } from "./format.js";
 
 /** A line a stage, and their sum. */
 export function describeProfile({ limit, stages }: Profile): string {

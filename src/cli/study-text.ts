@@ -1,7 +1,8 @@
 import type { CellLabel } from "../results/study-results.js";
 import type { StudyPlan } from "../study/estimate.js";
 import type { StudyResult } from "../study/run.js";
-import { bytes, count, duration, plural, table } from "./format.js";
+import { table } from "../text/table.js";
+import { bytes, count, duration, plural } from "./format.js";
 
 /** How many cells a study has measured, and where. */
 export function describeStudy({ record, cells, failed, computed, output }: StudyResult): string {

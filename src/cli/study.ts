@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Device, Precision } from "../engine/engine.js";
+import { isFile } from "../files.js";
 import type { StudyOverrides } from "../study/load.js";
 import {
   dataDirectoryOf,
@@ -133,7 +134,7 @@ async function writeStudyReport(directory: string): Promise<{ report: string; te
 
 /** Files are named from where the command is typed, those in the study file from where that lies. */
 async function overridesOf(flags: StudyFlags): Promise<StudyOverrides> {
-  const file = async (name: string) => ((await stat(name).catch(() => undefined))?.isFile() ? resolve(name) : name);
+  const file = async (name: string) => ((await isFile(name)) ? resolve(name) : name);
   // What is not there may be a name of the hub.
   const model = async (name: string) => ((await stat(name).catch(() => undefined)) ? resolve(name) : name);
   const files = async (names: readonly string[] | undefined) => names && Promise.all(names.map(file));

@@ -6,7 +6,8 @@ import {
   type TaskSummary,
   textOf,
 } from "../task-evaluation/summary.js";
-import { count, percent, plural, plusMinus, table } from "./format.js";
+import { table } from "../text/table.js";
+import { count, percent, plural, plusMinus } from "./format.js";
 
 type Tasks = Readonly<Record<string, TaskSummary>>;
 

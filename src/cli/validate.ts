@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import type { Item, Task } from "../tasks/task.js";
-import { count, plural, table } from "./format.js";
+import { table } from "../text/table.js";
+import { count, plural } from "./format.js";
 import { dataDirectoryOf, dataDirOption, type GlobalFlags } from "./options.js";
 import type { Terminal } from "./terminal.js";
 

@@ -4,13 +4,14 @@ import { isDeepStrictEqual } from "node:util";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { folderBefore, WRITTEN_TYPES, type WrittenType } from "../checkpoint/gguf/output.js";
 import { tryGguf, writeGguf } from "../checkpoint/gguf/write.js";
+import { RECORD_FILE } from "../checkpoint/layout.js";
 import { readModelFile } from "../checkpoint/model-file.js";
 import { openCheckpoint } from "../checkpoint/open.js";
 import { InputError, RunError } from "../errors.js";
 import { families } from "../model/families/registry.js";
 import { isSameComputation } from "../model/same-computation.js";
 import type { CompressionRecord } from "../results/compression-record.js";
-import { MAX_RECORD_BYTES, RECORD_FILE, readRecord } from "../results/read-record.js";
+import { MAX_RECORD_BYTES, readRecord } from "../results/read-record.js";
 
 export interface GgufOutput {
   readonly output: string;

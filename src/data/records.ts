@@ -19,7 +19,7 @@ export interface RecordFile {
   readonly file: SourceFile;
 }
 
-/** The endings that readRecords knows. */
+/** The endings that readRecords knows; all but the last also with .gz. */
 const RECORD_FILE_ENDINGS = [".jsonl", ".json", ".csv", ".tsv", ".parquet"] as const;
 
 /** The largest test sets of language models have some hundred thousand items. */
@@ -52,7 +52,9 @@ export async function readRecords(path: string, signal?: AbortSignal): Promise<R
     case "parquet":
       return readParquet(path, signal);
     default:
-      throw new InputError(`${path}: unknown kind of file; give one of ${RECORD_FILE_ENDINGS.join(", ")}`);
+      throw new InputError(
+        `${path}: unknown kind of file; give one of ${RECORD_FILE_ENDINGS.join(", ")}, or packed by gzip (.gz)`,
+      );
   }
 }
 

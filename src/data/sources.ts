@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError, RunError } from "../errors.js";
+import { isFile } from "../files.js";
 import { type CachedDataFile, resolveDataFile } from "../hub/data-file.js";
 import { DATASET_PREFIX } from "../hub/names.js";
 import type { OnProgress } from "../progress.js";
@@ -33,8 +34,7 @@ export async function loadSource(name: string, options: LoadSourceOptions): Prom
     const found = await resolveDataFile(name, options);
     return sourceOf(name, undefined, await readHubFile(found, options));
   }
-  const info = await stat(name).catch(() => undefined);
-  if (info?.isFile()) return sourceOf(name, undefined, await readDataFile(name, options.signal));
+  if (await isFile(name)) return sourceOf(name, undefined, await readDataFile(name, options.signal));
   const builtIn = builtInSources.find((source) => source.name === name);
   if (builtIn) return loadBuiltIn(builtIn, options);
   const close = nearest(name, builtInSourceNames);
@@ -57,7 +57,7 @@ async function loadBuiltIn(builtIn: BuiltInSource, options: LoadSourceOptions): 
   const candidates = builtIn.candidates[purpose];
   for (const { path, split } of dataDirectory === undefined ? [] : candidates) {
     const file = join(dataDirectory as string, path);
-    if (!(await stat(file).catch(() => undefined))?.isFile()) continue;
+    if (!(await isFile(file))) continue;
     return builtInSource(builtIn, split, await readDataFile(file, signal));
   }
   if (builtIn.excerpt !== undefined) {

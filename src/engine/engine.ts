@@ -97,7 +97,8 @@ interface Observation {
  * What an engine computes matrix products in. Of bfloat16 it is the factors: sums, results and hidden states are float32,
  * which is what lies in JavaScript's memory.
  */
-export type Precision = "float64" | "float32" | "bfloat16";
+export const precisions = ["float32", "bfloat16", "float64"] as const;
+export type Precision = (typeof precisions)[number];
 
 /** What an engine may compute on; the first is the default. What the others cannot compute, `cpu` does. */
 export const devices = ["cpu", "webgpu", "cuda", "coreml", "dml"] as const;

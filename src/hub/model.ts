@@ -1,7 +1,8 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { belongsToAnyWeights } from "../checkpoint/copied.js";
-import { CONFIG_FILE, INDEX_FILE, noWeights, readIndex, SINGLE_FILE } from "../checkpoint/open.js";
+import { CONFIG_FILE, INDEX_FILE, RECORD_FILE, SINGLE_FILE } from "../checkpoint/layout.js";
+import { noWeights, readIndex } from "../checkpoint/open.js";
 import { InputError, RunError } from "../errors.js";
 import { commitOf, listFolder, type RemoteFile } from "./api.js";
 import { knownCommit, rememberCommit, sizeOf, snapshotFolder } from "./cache.js";
@@ -104,7 +105,7 @@ async function fetchModel(
   }
   if (!byName.has(CONFIG_FILE))
     throw new InputError(`${name}: has no ${CONFIG_FILE}; choose a repository of a whole model`);
-  const beside = files.filter(({ path }) => !path.includes("/") && (belongsToAnyWeights(path) || path === "pare.json"));
+  const beside = files.filter(({ path }) => !path.includes("/") && (belongsToAnyWeights(path) || path === RECORD_FILE));
   await fetchFiles(repository, commit, weights.path === SINGLE_FILE ? [...beside, weights] : [weights], context);
   if (weights.path === SINGLE_FILE) return;
 

@@ -28,7 +28,7 @@ export interface MethodContext {
 
 /**
  * A compression method: a pure function of one weight and the statistics of its input.
- * Which layers, in what order, on what data: that is the layer loop's, in compress.ts.
+ * Which layers, in what order, on what data: that is the layer loop's, in compression/layers.ts.
  */
 export interface Method<Options = unknown> {
   readonly name: string;

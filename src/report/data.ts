@@ -7,7 +7,7 @@ import { metricsOf } from "../task-evaluation/summary.js";
 import { itemChunks } from "./items.js";
 import { layerSparsity } from "./layers.js";
 import { provenance } from "./provenance.js";
-import type { ReportCell, ReportData, ReportDocument, ReportScore, ReportTask } from "./report-data.js";
+import type { ReportCell, ReportData, ReportDocument, ReportTask } from "./report-data.js";
 import { sampleChunks } from "./samples.js";
 
 /** A study's folder as read, and what its cells say together. */
@@ -74,17 +74,11 @@ function reportCell(cell: CellResult, analysed: CellAnalysis): Omit<ReportCell, 
     calibration: label.calibration,
     seed: label.seed,
     sparsity: compression.sparsity,
-    bytes: compression.bytes,
     perplexity: Object.values(cell.text)[0]?.perplexity.compressed ?? null,
     values: analysed.values,
-    scores: Object.fromEntries(Object.entries(cell.tasks).map(([task, summary]) => [task, scoresOf(summary)])),
     perplexityMisleads: analysed.perplexityMisleads,
     layers: layerSparsity(compression.sites),
   };
-}
-
-function scoresOf(summary: CellResult["tasks"][string]): ReportScore[] {
-  return metricsOf(summary).map(([metric, { base, compressed, flips }]) => ({ metric, base, compressed, flips }));
 }
 
 function tasksOf({ tasks }: CellResult): [string, ReportTask][] {

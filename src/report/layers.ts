@@ -7,26 +7,21 @@ const SITE = /(?:^|\.)(\d+)\.(.+)$/;
 /** Share of zeros of every layer and kind of site; sites outside of layers are left out. */
 export function layerSparsity(sites: Readonly<Record<string, SiteResult>>): LayerSparsity {
   const sums = new Map<string, Map<number, SiteResult>>();
-  const all = new Map<number, SiteResult>();
-  const add = (to: Map<number, SiteResult>, layer: number, { zeros, size }: SiteResult) => {
-    const before = to.get(layer) ?? { zeros: 0, size: 0 };
-    to.set(layer, { zeros: before.zeros + zeros, size: before.size + size });
-  };
-  for (const [name, site] of Object.entries(sites)) {
+  for (const [name, { zeros, size }] of Object.entries(sites)) {
     const match = SITE.exec(name);
     if (!match) continue;
     const layer = Number(match[1]);
     const kind = match[2]!.replace(/\.weight$/, "");
     const ofKind = sums.get(kind) ?? new Map<number, SiteResult>();
     sums.set(kind, ofKind);
-    add(ofKind, layer, site);
-    add(all, layer, site);
+    const before = ofKind.get(layer) ?? { zeros: 0, size: 0 };
+    ofKind.set(layer, { zeros: before.zeros + zeros, size: before.size + size });
   }
-  const layers = [...all.keys()].sort((a, b) => a - b);
+  const layers = [...new Set([...sums.values()].flatMap((of) => [...of.keys()]))].sort((a, b) => a - b);
   const shares = (of: ReadonlyMap<number, SiteResult>) =>
     layers.map((layer) => {
       const sum = of.get(layer);
       return sum && sum.size > 0 ? Number((sum.zeros / sum.size).toFixed(4)) : null;
     });
-  return { layers, all: shares(all), kinds: Object.fromEntries([...sums].map(([kind, of]) => [kind, shares(of)])) };
+  return { layers, kinds: Object.fromEntries([...sums].map(([kind, of]) => [kind, shares(of)])) };
 }

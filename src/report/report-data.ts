@@ -75,32 +75,19 @@ export interface ReportCell {
   readonly seed: number | null;
   /** Share of zeros over the compressed sites. */
   readonly sparsity: number;
-  /** Of the weights' files. */
-  readonly bytes: number;
   /** On the first text. */
   readonly perplexity: number | null;
   /** By Measure.id. */
   readonly values: Readonly<Record<string, MeasureValue>>;
-  /** By task: base's and compressed model's mean of every metric, and the items that flipped. */
-  readonly scores: Readonly<Record<string, readonly ReportScore[]>>;
   readonly perplexityMisleads: boolean;
   readonly layers: LayerSparsity;
   readonly samples: readonly ReportSample[];
   readonly items: readonly ReportItems[];
 }
 
-export interface ReportScore {
-  readonly metric: string;
-  readonly base: number | null;
-  readonly compressed: number | null;
-  readonly flips: { readonly rightToWrong: number; readonly wrongToRight: number } | null;
-}
-
 /** Share of zeros by layer. */
 export interface LayerSparsity {
   readonly layers: readonly number[];
-  /** Over all of a layer's sites. */
-  readonly all: readonly (number | null)[];
   /** By kind of site (`self_attn.q_proj`), in the order of `layers`; null where a layer has none. */
   readonly kinds: Readonly<Record<string, readonly (number | null)[]>>;
 }

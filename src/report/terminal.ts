@@ -1,4 +1,5 @@
 import type { Curve, Measure, MeasureKind } from "../analysis/analysis.js";
+import { table } from "../text/table.js";
 import { measured, percent, plain, short } from "./format.js";
 import type { ReportCell, ReportData } from "./report-data.js";
 
@@ -18,10 +19,10 @@ const TITLES: Readonly<Partial<Record<MeasureKind, string>>> = {
 
 /** What a study ends with in the terminal: a table narrow enough for one, JSD by sparsity as bars, and what was found. */
 export function terminalReport(data: ReportData): string {
-  return [table(data), bars(data), findings(data)].filter((part) => part !== "").join("\n\n");
+  return [figures(data), bars(data), findings(data)].filter((part) => part !== "").join("\n\n");
 }
 
-function table(data: ReportData): string {
+function figures(data: ReportData): string {
   const text = data.measures.find(({ kind }) => kind === "jsd")?.source;
   const measures = data.measures.filter(
     ({ kind, source }) => kind === "overallTaskLoss" || (ON_TEXT.includes(kind) && source === text),
@@ -42,7 +43,7 @@ function table(data: ReportData): string {
   const head = ["model", "zeros", "perplexity", ...measures.map(({ kind }) => TITLES[kind] ?? ""), ""];
   const hidden = data.cells.length - rows.length;
   return [
-    columns([head, ...rows]),
+    table([head, ...rows]),
     `${text ? `Perplexity and divergence are on ${plain(text)}. ` : ""}± is half of the 95% interval; ~ marks what cannot be told from the base.`,
     ...(hidden > 0 ? [`${hidden} more are in the report.`] : []),
   ].join("\n");
@@ -69,7 +70,7 @@ function bars({ measures, curves }: ReportData): string {
   const most = Math.max(...points.map(({ value }) => value));
   if (points.length === 0 || points.length > MAX_ROWS || !(most > 0)) return "";
   const rows = points.map(({ label, value }) => [label, short(value), bar(value / most)]);
-  return [`${plain(measure.title)} (nats)`, columns(rows, [0, 2])].join("\n");
+  return [`${plain(measure.title)} (nats)`, table(rows, [0, 2])].join("\n");
 }
 
 function targetOf({ pattern }: Curve, sparsity: number): string {
@@ -88,18 +89,6 @@ function findings({ findings: all }: ReportData): string {
   return all
     .filter(({ kind, severity }) => severity !== "finding" || kind === "headline" || kind === "budget")
     .map(({ severity, text }) => `${SEVERITY[severity]}${plain(text)}`)
-    .join("\n");
-}
-
-function columns(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string {
-  const widths = (rows[0] ?? []).map((_, c) => Math.max(...rows.map((row) => row[c]!.length)));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, c) => (left.includes(c) ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!)))
-        .join("  ")
-        .trimEnd(),
-    )
     .join("\n");
 }
 

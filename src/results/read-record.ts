@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { isObject, parseJsonObject } from "../checkpoint/json.js";
+import { RECORD_FILE } from "../checkpoint/layout.js";
 import { readModelFile } from "../checkpoint/model-file.js";
 import type { SourceFile } from "../data/source.js";
 import { EXCERPT } from "../data/sources.js";
 
-export const RECORD_FILE = "pare.json";
 /** pare.json of a 1,000-layer model stays below this. */
 export const MAX_RECORD_BYTES = 10_000_000;
 

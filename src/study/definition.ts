@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import type { Device, Precision } from "../engine/engine.js";
 import { InputError } from "../errors.js";
+import { isFile } from "../files.js";
 import { DEFAULT_REVISION, parseModelFile, parseModelName } from "../hub/names.js";
 import type { StudyFile } from "./schema.js";
 
@@ -68,8 +69,7 @@ const FILE_ENDING = /(\.(jsonl?|txt|raw|parquet|gz))+$/;
 export async function defineStudy(file: StudyFile, fileName: string, folder: string): Promise<StudyDefinition> {
   const local = (path: string) => (resolve(path) === path ? path : join(folder, path));
   const sourceOf = async (name: string) => {
-    const info = await stat(local(name)).catch(() => undefined);
-    return info?.isFile() ? local(name) : name;
+    return (await isFile(local(name))) ? local(name) : name;
   };
   const { limit = null, few_shot: fewShot = null, max_new_tokens: maxNewTokens = null } = file;
   const definition: StudyDefinition = {

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
+import { RECORD_FILE } from "../checkpoint/layout.js";
 import { takeLock } from "../checkpoint/lock.js";
 import type { Engine } from "../engine/engine.js";
 import { createEngine } from "../engine/registry.js";
@@ -230,7 +231,7 @@ async function runCells(
 
 async function isDone(cell: Cell, { keep }: StudyDefinition, assembling: AssembleContext): Promise<boolean> {
   if (!(await isAssembled(cell, assembling))) return false;
-  return keep === "none" || isFile(join(keptCheckpoint(assembling.directory, cell), "pare.json"));
+  return keep === "none" || isFile(join(keptCheckpoint(assembling.directory, cell), RECORD_FILE));
 }
 
 /** True where anything was measured, rather than only put together anew. */
@@ -243,7 +244,7 @@ async function computeCell(
   const kept = keptCheckpoint(output, cell);
   const isKept = definition.keep === "all";
   const isMeasured =
-    !anythingIn(await missingParts(cell, context)) && (!isKept || (await isFile(join(kept, "pare.json"))));
+    !anythingIn(await missingParts(cell, context)) && (!isKept || (await isFile(join(kept, RECORD_FILE))));
   await provideBase(cell.base, output, context);
   if (!isMeasured) {
     await measureCell(cell, { checkpoint: isKept ? kept : join(output, "work", cell.id), isKept }, context);

@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { devices } from "../engine/engine.js";
+import { devices, precisions } from "../engine/engine.js";
 import { methods } from "../methods/registry.js";
+import { MAX_FEW_SHOT, MAX_NEW_TOKENS } from "../tasks/schema.js";
 
 /** Entries of one list; the grid's own limit is MAX_CELLS. */
 const MAX_LIST = 256;
@@ -71,13 +72,13 @@ const howToAsk = {
   few_shot: z
     .int()
     .min(0)
-    .max(64)
+    .max(MAX_FEW_SHOT)
     .optional()
     .describe("Examples in front of each prompt, in place of the task's own number"),
   max_new_tokens: z
     .int()
     .min(1)
-    .max(65_536)
+    .max(MAX_NEW_TOKENS)
     .optional()
     .describe("Tokens of an answer, in place of the task's own limit"),
 };
@@ -136,10 +137,7 @@ export const studySchema = z.strictObject({
   keep: z.enum(["none", "all"]).default("none").describe("Compressed checkpoints: dropped when measured, or kept"),
   engine: line.optional().describe("pare list engines; auto where left out"),
   device: z.enum(devices).optional().describe("What the engine onnxruntime computes on; cpu where left out"),
-  precision: z
-    .enum(["float32", "bfloat16", "float64"])
-    .optional()
-    .describe("Of matrix products; the engine's own where left out"),
+  precision: z.enum(precisions).optional().describe("Of matrix products; the engine's own where left out"),
   threads: z.int().min(1).max(4096).optional(),
 });
 

@@ -1,9 +1,9 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type DataRecord, readRecords } from "../data/records.js";
 import type { SourceFile } from "../data/source.js";
 import { InputError } from "../errors.js";
+import { isFile } from "../files.js";
 import { resolveDataFile } from "../hub/data-file.js";
 import { DATASET_PREFIX } from "../hub/names.js";
 import type { OnProgress } from "../progress.js";
@@ -83,7 +83,7 @@ async function findCandidate(
       return { candidate, ...(await resolveDataFile(candidate.file, options)) };
     }
     const path = pathOf(candidate, folder);
-    if (path !== undefined && (await stat(path).catch(() => undefined))?.isFile()) return { candidate, path };
+    if (path !== undefined && (await isFile(path))) return { candidate, path };
   }
   const wanted = candidates.flatMap((candidate) => ("file" in candidate ? [candidate.file] : []))[0];
   if (task.folder !== undefined) {

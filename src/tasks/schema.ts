@@ -4,8 +4,8 @@ import { textMetrics } from "../metrics/text/registry.js";
 import { ANSWERS } from "./extract.js";
 
 /** Few-shot examples beyond this fill any context. */
-const MAX_FEW_SHOT = 64;
-const MAX_NEW_TOKENS = 65_536;
+export const MAX_FEW_SHOT = 64;
+export const MAX_NEW_TOKENS = 65_536;
 const MAX_SEED = 2 ** 53 - 1;
 /** Entries of a list in a task file: candidates, choices, stop strings. */
 const MAX_LIST = 64;

@@ -1,3 +1,4 @@
+import { isObject } from "../checkpoint/json.js";
 import { InputError } from "../errors.js";
 
 /** The ids that a post-processor puts before and after a single text. */
@@ -13,7 +14,7 @@ const NOTHING: Around = { before: [], after: [] };
  * RobertaProcessing, ByteLevel (nothing) or a Sequence of these. Throws InputError for another type or an unknown token.
  */
 export function specialTokensAround(processor: unknown, vocabulary: ReadonlyMap<string, number>, file: string): Around {
-  if (!isRecord(processor)) return NOTHING;
+  if (!isObject(processor)) return NOTHING;
   const malformed = (what: string) => new InputError(`${file}: post_processor: ${what}`);
   switch (processor["type"]) {
     case "ByteLevel":
@@ -45,10 +46,10 @@ export function specialTokensAround(processor: unknown, vocabulary: ReadonlyMap<
       const after: number[] = [];
       let side = before;
       for (const item of items) {
-        if (isRecord(item) && isRecord(item["SpecialToken"])) {
+        if (isObject(item) && isObject(item["SpecialToken"])) {
           const name = String(item["SpecialToken"]["id"]);
-          const known = isRecord(processor["special_tokens"]) ? processor["special_tokens"][name] : undefined;
-          const ids = isRecord(known) && Array.isArray(known["ids"]) ? known["ids"] : [vocabulary.get(name)];
+          const known = isObject(processor["special_tokens"]) ? processor["special_tokens"][name] : undefined;
+          const ids = isObject(known) && Array.isArray(known["ids"]) ? known["ids"] : [vocabulary.get(name)];
           for (const id of ids) {
             if (!Number.isInteger(id)) throw malformed(`no id for the special token ${JSON.stringify(name)}`);
             side.push(id);
@@ -60,8 +61,4 @@ export function specialTokensAround(processor: unknown, vocabulary: ReadonlyMap<
     default:
       throw malformed(`unknown type ${JSON.stringify(processor["type"])}`);
   }
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -2,13 +2,13 @@ import { join } from "node:path";
 import { InputError } from "../../errors.js";
 import { DTYPE_BYTES, type FloatDType, isFloatDType, widen } from "../../tensor/dtype.js";
 import type { Checkpoint, TensorEntry } from "../checkpoint.js";
-import { planShard } from "../gguf/shard.js";
 import { quote } from "../json.js";
+import { CONFIG_FILE, INDEX_FILE } from "../layout.js";
 import { allocate, checkFinite } from "../read.js";
+import { planShard } from "../safetensors.js";
 import { unpack } from "./codec.js";
 import { PARTS, type Part, STORED_AS, withoutBitmask } from "./config.js";
 
-const INDEX_FILE = "model.safetensors.index.json";
 const ADVICE = "the file is damaged or was written wrongly: download or compress it again";
 
 /** A weight that is stored in parts. */
@@ -84,7 +84,7 @@ export async function denseView(stored: Checkpoint): Promise<Checkpoint> {
     config,
     tensors,
     files: new Map([
-      ["config.json", encoded(config)],
+      [CONFIG_FILE, encoded(config)],
       [INDEX_FILE, encoded({ metadata: { total_size: size }, weight_map: weightMap })],
     ]),
     read,

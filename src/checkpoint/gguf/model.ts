@@ -93,7 +93,7 @@ async function readRotaryFactors(handle: FileHandle, { tensors }: GgufHeader, pa
   for (const which of ["all", "short", "long"] as const) {
     const tensor = tensors.find(({ name }) => name === ROTARY_TENSORS[which]);
     if (!tensor) continue;
-    const { type } = checkType(tensor, path);
+    const { type } = checkType(tensor, `${path}: tensor ${quote(tensor.name)}`);
     const [count = 0, ...rest] = tensor.shape;
     if (rest.length > 0 || count > MAX_ROTARY_FACTORS) {
       throw new InputError(`${path}: tensor ${quote(tensor.name)} is no list of rope factors; convert the model again`);

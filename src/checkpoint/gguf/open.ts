@@ -5,10 +5,11 @@ import type { Checkpoint } from "../checkpoint.js";
 import { openFile } from "../folder.js";
 import { quote } from "../json.js";
 import { hashFiles } from "../read.js";
+import { planShard } from "../safetensors.js";
 import { readGgufHeader } from "./header.js";
 import { describeGguf } from "./model.js";
 import { readView, readViewRows } from "./read.js";
-import { createShard, planShard } from "./shard.js";
+import { createShard } from "./shard.js";
 import type { View } from "./views.js";
 
 /** The name that the weights have in a folder made of the file. */

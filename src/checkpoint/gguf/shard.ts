@@ -1,44 +1,13 @@
-import { DTYPE_BYTES, type DType, type FloatDType, narrow } from "../../tensor/dtype.js";
+import { DTYPE_BYTES, type FloatDType, narrow } from "../../tensor/dtype.js";
 import type { TensorEntry } from "../checkpoint.js";
 import { CHUNK_BYTES } from "../read.js";
+import type { planShard } from "../safetensors.js";
 
 /** The safetensors file that a GGUF file becomes: made piece by piece, as it is read. */
-export interface Shard {
+export interface MadeShard {
   readonly bytes: number;
   /** Fills `into` with the file's bytes from `position` on. */
   read(into: Uint8Array, position: number): Promise<void>;
-}
-
-/** A tensor of the file that is to be. */
-export interface Planned {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** What it is stored as now, where that is something else. */
-  readonly storedAs?: string | undefined;
-}
-
-/** Where tensors get their places: wide ones first, so that each begins at a multiple of its elements' size. */
-export function planShard(planned: readonly Planned[], file: string): { entries: TensorEntry[]; header: Uint8Array } {
-  const sorted = planned.toSorted((a, b) => DTYPE_BYTES[b.dtype] - DTYPE_BYTES[a.dtype]);
-  const description: Record<string, unknown> = { __metadata__: { format: "pt" } };
-  let end = 0;
-  const offsets = sorted.map(({ name, dtype, shape }) => {
-    const begin = end;
-    end += shape.reduce((product, size) => product * size, DTYPE_BYTES[dtype]);
-    description[name] = { dtype, shape, data_offsets: [begin, end] };
-    return { begin, end };
-  });
-  const json = JSON.stringify(description);
-  const text = new TextEncoder().encode(json.padEnd(json.length + ((8 - (Buffer.byteLength(json) % 8)) % 8)));
-  const header = new Uint8Array(8 + text.length);
-  new DataView(header.buffer).setBigUint64(0, BigInt(text.length), true);
-  header.set(text, 8);
-  const entries = sorted.map(({ name, dtype, shape, storedAs }, i) => {
-    const place = offsets[i]!;
-    return { name, dtype, shape, storedAs, file, begin: header.length + place.begin, end: header.length + place.end };
-  });
-  return { entries, header };
 }
 
 interface Source {
@@ -50,7 +19,7 @@ export function createShard(
   { entries, header }: ReturnType<typeof planShard>,
   byRows: (name: string) => boolean,
   source: Source,
-): Shard {
+): MadeShard {
   /** A tensor that cannot be made in parts, while it is read. */
   let whole: { name: string; bytes: Uint8Array } | undefined;
 

@@ -34,8 +34,8 @@ export function planOf(graph: Graph, stages: readonly Stage[]): Plan {
     }
     for (const step of own) {
       for (const name of readBy(step)) last.set(root(name), done);
-      for (const name of operandsOf(step)) operands.add(root(name));
-      for (const name of floatsOf(step)) floats.add(root(name));
+      for (const name of readAsOperands(step)) operands.add(root(name));
+      for (const name of readAsFloats(step)) floats.add(root(name));
       done++;
     }
   }
@@ -48,13 +48,13 @@ export function planOf(graph: Graph, stages: readonly Stage[]): Plan {
   return { root, floats, operands, outputs, tables, masks, ends };
 }
 
-function operandsOf(step: Step): string[] {
+function readAsOperands(step: Step): string[] {
   if (step.kind === "attention") return [step.k, step.v];
   return step.kind === "linear" || step.kind === "gram" || step.kind === "squares" ? [step.x] : [];
 }
 
-function floatsOf(step: Step): string[] {
+function readAsFloats(step: Step): string[] {
   if (step.kind === "attention") return [step.q];
   if (step.kind === "linear") return othersOf(step.after);
-  return step.kind === "alias" || operandsOf(step).length > 0 ? [] : readBy(step);
+  return step.kind === "alias" || readAsOperands(step).length > 0 ? [] : readBy(step);
 }

@@ -1,11 +1,10 @@
 import * as Plot from "@observablehq/plot";
 import type { BlockDamage } from "../../../analysis/analysis.js";
+import { Z } from "../../../metrics/statistics/interval.js";
 import { percent, plain, short } from "../../format.js";
 import type { ReportCell } from "../../report-data.js";
 import { Figure } from "../figure.js";
 import { chart } from "./chart.js";
-
-const Z = 1.96;
 
 /** Share of zeros of every layer, by kind of weight. */
 export function LayerSparsityFigure({ cell }: { readonly cell: ReportCell }) {

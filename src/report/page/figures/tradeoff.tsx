@@ -1,13 +1,12 @@
 import * as Plot from "@observablehq/plot";
 import type { MeasureValue } from "../../../analysis/analysis.js";
+import { HARMLESS_RATIO } from "../../../analysis/analysis.js";
 import { intervalText, measured, percent, plain, short } from "../../format.js";
 import type { ReportCell, ReportData } from "../../report-data.js";
 import { Figure } from "../figure.js";
 import { chart, seriesSymbol, tickText } from "./chart.js";
 
 const HEIGHT = 380;
-/** A perplexity ratio below that looks fine. */
-const LOOKS_FINE = 1.1;
 const LEGEND_ROW = 17;
 /** Beside the name of the axis. */
 const LEGEND_LEFT = 64;
@@ -36,7 +35,7 @@ export function TradeoffFigure({ data, source }: { readonly data: ReportData; re
     <Figure
       name="perplexity-against-tasks"
       title={`Where perplexity lies: perplexity on ${plain(source)} against task loss`}
-      caption={`Task loss is the mean share of the base's scores that is lost, in percent; bars are 95% intervals. Colour is the JSD in nats. Ringed: perplexity looks fine (ratio below ${LOOKS_FINE}), yet a task's loss is significant.`}
+      caption={`Task loss is the mean share of the base's scores that is lost, in percent; bars are 95% intervals. Colour is the JSD in nats. Ringed: perplexity looks fine (ratio below ${HARMLESS_RATIO}), yet a task's loss is significant.`}
       summary={`${points.length} models; of ${misleading.length} perplexity looks fine while tasks are lost${misleading.length > 0 ? `: ${misleading.map(({ cell }) => cell.name).join(", ")}` : ""}. The numbers stand in the data table below.`}
       data={{
         columns: [
@@ -78,7 +77,7 @@ function drawTradeoff(points: readonly Point[], methods: readonly string[], widt
   const high = Math.max(0.02, ...losses);
   const ends = ({ interval, value }: MeasureValue) => interval ?? [value, value];
   const misleading = points.filter(({ cell }) => cell.perplexityMisleads);
-  const fine = [{ x1: least * 0.985, x2: LOOKS_FINE }];
+  const fine = [{ x1: least * 0.985, x2: HARMLESS_RATIO }];
   const entries = legendEntries(methods, step, width - MARGIN.left - MARGIN.right);
   const rows = 1 + Math.max(...entries.map(({ row }) => row));
   return chart({
@@ -103,10 +102,10 @@ function drawTradeoff(points: readonly Point[], methods: readonly string[], widt
     },
     marks: [
       Plot.rectX(fine, { x1: "x1", x2: "x2", fill: "var(--muted)", fillOpacity: 0.1 }),
-      Plot.text([LOOKS_FINE], {
+      Plot.text([HARMLESS_RATIO], {
         x: (value: number) => value,
         frameAnchor: "top",
-        text: () => `◂ ratio below ${LOOKS_FINE}`,
+        text: () => `◂ ratio below ${HARMLESS_RATIO}`,
         textAnchor: "start",
         dx: 5,
         dy: 8,
