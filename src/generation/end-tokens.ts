@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { parseJsonObject } from "../checkpoint/json.js";
-import { readModelFile } from "../checkpoint/model-file.js";
+import { readModelJson } from "../checkpoint/model-file.js";
 import { InputError } from "../errors.js";
 import type { Model } from "../model/model.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -17,7 +16,10 @@ export async function endTokens({ checkpoint }: Model, tokenizer: Tokenizer | un
   const ends = new Set<number>(tokenizer?.eosId === undefined ? [] : [tokenizer.eosId]);
   const configs: [string, unknown][] = [
     [checkpoint.configFile, checkpoint.config],
-    [join(checkpoint.path, GENERATION_CONFIG), await readGenerationConfig(checkpoint.path)],
+    [
+      join(checkpoint.path, GENERATION_CONFIG),
+      await readModelJson(checkpoint.path, GENERATION_CONFIG, MAX_CONFIG_BYTES),
+    ],
   ];
   for (const [file, config] of configs) {
     const read = schema.safeParse(config ?? {});
@@ -25,9 +27,4 @@ export async function endTokens({ checkpoint }: Model, tokenizer: Tokenizer | un
     for (const id of [read.data.eos_token_id ?? []].flat()) ends.add(id);
   }
   return ends;
-}
-
-async function readGenerationConfig(model: string): Promise<unknown> {
-  const bytes = await readModelFile(model, GENERATION_CONFIG, MAX_CONFIG_BYTES);
-  return bytes && parseJsonObject(bytes, join(model, GENERATION_CONFIG));
 }

@@ -1,7 +1,6 @@
-import { join } from "node:path";
-import { isObject, parseJsonObject } from "../checkpoint/json.js";
+import { isObject } from "../checkpoint/json.js";
 import { RECORD_FILE } from "../checkpoint/layout.js";
-import { readModelFile } from "../checkpoint/model-file.js";
+import { readModelJson } from "../checkpoint/model-file.js";
 import type { SourceFile } from "../data/source.js";
 import { EXCERPT } from "../data/sources.js";
 
@@ -10,8 +9,7 @@ export const MAX_RECORD_BYTES = 10_000_000;
 
 /** pare.json of a model, as it is there: it may come from anyone. Null where there is none. */
 export async function readRecord(model: string): Promise<Record<string, unknown> | null> {
-  const bytes = await readModelFile(model, RECORD_FILE, MAX_RECORD_BYTES);
-  return bytes === undefined ? null : parseJsonObject(bytes, join(model, RECORD_FILE));
+  return (await readModelJson(model, RECORD_FILE, MAX_RECORD_BYTES)) ?? null;
 }
 
 /**

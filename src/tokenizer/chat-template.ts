@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { isObject, parseJsonObject } from "../checkpoint/json.js";
-import { readModelFile } from "../checkpoint/model-file.js";
+import { isObject } from "../checkpoint/json.js";
+import { readModelFile, readModelJson } from "../checkpoint/model-file.js";
 import { InputError } from "../errors.js";
 import { compileTemplate } from "../text/template.js";
 
@@ -31,14 +31,18 @@ const MAX_CONFIG_BYTES = 64 * 1024 * 1024;
  * a file is malformed or the template is no Jinja. A template may write the date: its prompts then change from day to day.
  */
 export async function loadChatTemplate(directory: string): Promise<ChatTemplate | undefined> {
-  const config = await readJson(directory, "tokenizer_config.json");
+  const config = (await readModelJson(directory, "tokenizer_config.json", MAX_CONFIG_BYTES)) ?? {};
   const found =
     (await readTemplateFile(directory)) ??
-    templateIn(await readJson(directory, "chat_template.json"), join(directory, "chat_template.json")) ??
+    templateIn(
+      (await readModelJson(directory, "chat_template.json", MAX_CONFIG_BYTES)) ?? {},
+      join(directory, "chat_template.json"),
+    ) ??
     templateIn(config, join(directory, "tokenizer_config.json"));
   if (!found) return undefined;
   const template = compileTemplate(found.source, found.where, "chat");
-  const tokens = { ...specialTokens(await readJson(directory, "special_tokens_map.json")), ...specialTokens(config) };
+  const map = (await readModelJson(directory, "special_tokens_map.json", MAX_CONFIG_BYTES)) ?? {};
+  const tokens = { ...specialTokens(map), ...specialTokens(config) };
   return {
     source: found.source,
     apply(messages, { addGenerationPrompt }) {
@@ -66,11 +70,6 @@ async function readTemplateFile(directory: string): Promise<Found | undefined> {
   const name = "chat_template.jinja";
   const bytes = await readModelFile(directory, name, MAX_TEMPLATE_BYTES);
   return bytes && { source: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes), where: join(directory, name) };
-}
-
-async function readJson(directory: string, name: string): Promise<Record<string, unknown>> {
-  const bytes = await readModelFile(directory, name, MAX_CONFIG_BYTES);
-  return bytes ? parseJsonObject(bytes, join(directory, name)) : {};
 }
 
 function templateIn(config: Readonly<Record<string, unknown>>, file: string): Found | undefined {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { z } from "zod";
-import { readModelFile } from "../checkpoint/model-file.js";
+import { readModelFile, readModelJson } from "../checkpoint/model-file.js";
 import { InputError } from "../errors.js";
 import { type AddedToken, createSplitter } from "./added-tokens.js";
 import { type BpeModel, createBpe, type EncodePiece } from "./bpe.js";
@@ -79,7 +79,7 @@ const configSchema = z.looseObject({ bos_token: tokenSchema, eos_token: tokenSch
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer | undefined> {
   const file = join(directory, "tokenizer.json");
-  const json = await readJson(directory, "tokenizer.json");
+  const json = await readTokenizerJson(directory);
   if (json === undefined) return undefined;
   const definition = checked(tokenizerSchema, json, file);
   const names = await readSpecialTokenNames(directory);
@@ -209,7 +209,7 @@ async function readSpecialTokenNames(directory: string): Promise<SpecialTokenNam
   let eos: string | undefined;
   for (const name of ["tokenizer_config.json", "special_tokens_map.json"]) {
     const file = join(directory, name);
-    const json = await readJson(directory, name);
+    const json = await readModelJson(directory, name, MAX_TOKENIZER_BYTES);
     if (json === undefined) continue;
     const config = checked(configSchema, json, file);
     bos ??= contentOf(config.bos_token);
@@ -221,7 +221,9 @@ async function readSpecialTokenNames(directory: string): Promise<SpecialTokenNam
 const contentOf = (token: z.infer<typeof tokenSchema>): string | undefined =>
   typeof token === "string" ? token : token?.content;
 
-async function readJson(model: string, name: string): Promise<unknown> {
+/** Of tens of megabytes, which need not be as strict as configs are: its schema follows. */
+async function readTokenizerJson(model: string): Promise<unknown> {
+  const name = "tokenizer.json";
   const bytes = await readModelFile(model, name, MAX_TOKENIZER_BYTES);
   if (bytes === undefined) return undefined;
   try {

@@ -1,7 +1,7 @@
 import { InputError } from "../../errors.js";
 import type { Checkpoint } from "../checkpoint.js";
-import { isObject, parseJsonObject, quote } from "../json.js";
-import { readModelFile } from "../model-file.js";
+import { isObject, quote } from "../json.js";
+import { readModelFile, readModelJson } from "../model-file.js";
 import { string, type Typed, uint32 } from "./encode.js";
 import { makeMerges } from "./merges.js";
 import { CONTRACTIONS, GPT2, PRE_TOKENIZERS } from "./pre-tokenizers.js";
@@ -18,10 +18,10 @@ type Json = Readonly<Record<string, unknown>>;
  */
 export async function vocabularyMetadata(base: Checkpoint, rows: number): Promise<Map<string, Typed>> {
   const metadata = new Map<string, Typed>();
-  const tokenizer = await readJson(base, "tokenizer.json");
+  const tokenizer = await readModelJson(base.path, "tokenizer.json", MAX_TOKENIZER_BYTES);
   if (!tokenizer) return metadata.set("tokenizer.ggml.model", string("no_vocab"));
   const where = `${base.path}: tokenizer.json`;
-  const config = (await readJson(base, "tokenizer_config.json")) ?? {};
+  const config = (await readModelJson(base.path, "tokenizer_config.json", MAX_TOKENIZER_BYTES)) ?? {};
   const model = isObject(tokenizer["model"]) ? tokenizer["model"] : {};
   const { vocab, type } = model;
   if (!isObject(vocab) || (type ?? "BPE") !== "BPE") {
@@ -54,11 +54,6 @@ export async function vocabularyMetadata(base: Checkpoint, rows: number): Promis
 async function readText(base: Checkpoint, name: string): Promise<string | undefined> {
   const bytes = await readModelFile(base.path, name, MAX_TOKENIZER_BYTES);
   return bytes && new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-}
-
-async function readJson(base: Checkpoint, name: string): Promise<Json | undefined> {
-  const bytes = await readModelFile(base.path, name, MAX_TOKENIZER_BYTES);
-  return bytes && parseJsonObject(bytes, `${base.path}: ${name}`);
 }
 
 function readMerges(merges: unknown, where: string): (readonly [string, string])[] {
