@@ -73,6 +73,29 @@ describe("a cell's figures", () => {
     expect(values["overallTaskLoss"]!.standardError).toBeCloseTo(values["taskLoss:a"]!.standardError!, 12);
   });
 
+  it("a loss of all that one item in twelve was is not one beyond chance", () => {
+    const only = analyse([
+      madeCell({ text: { wiki: { ratio: 1.01, ratioError: 1e-3 } }, tasks: { a: task(12, 1, 0) } }),
+    ]);
+    const { values, perplexityMisleads } = only.cells[0]!;
+    for (const id of ["taskLoss:a", "overallTaskLoss"]) {
+      expect(values[id]).toMatchObject({ value: 1, differs: false });
+      expect(values[id]!.interval![0]).toBeLessThan(0);
+      expect(values[id]!.interval![1]).toBe(1);
+    }
+    expect(perplexityMisleads).toBe(false);
+    expect(kinds(only, "perplexity-misleads")).toEqual([]);
+    // Of sixty right ones it is.
+    const all = analyse([madeCell({ tasks: { a: task(100, 60, 0, 1e-9) } })]).cells[0]!.values;
+    expect(all["overallTaskLoss"]).toMatchObject({ value: 1, differs: true });
+  });
+
+  it("a task of which the base can do nothing is said to be in no loss", () => {
+    const { findings } = analyse([madeCell({ tasks: { a: task(100, 50, 40), never: task(100, 0, 0) } })]);
+    const texts = findings.map(({ text }) => text).filter((text) => /score of 0/.test(text));
+    expect(texts).toEqual([expect.stringMatching(/^never: .*no loss/)]);
+  });
+
   it("perplexity misleads where every text's ratio is harmless and a task is lost", () => {
     const lost = { a: task(100, 80, 40, 1e-6) };
     const flags = (ratios: readonly number[], tasks: CellResult["tasks"]) =>

@@ -12,6 +12,8 @@ export const OVERALL = "overallTaskLoss";
 const ALWAYS: Interval = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
 const NOT_NEGATIVE: Interval = [0, Number.POSITIVE_INFINITY];
 const SHARE: Interval = [0, 1];
+/** Of a score nothing more than all can be lost, and any amount be won. */
+const AT_MOST_ALL: Interval = [Number.NEGATIVE_INFINITY, 1];
 
 /** Measures of cells, in the order of the table: texts, the tasks together, each task. */
 export function measuresOf(cells: readonly CellResult[]): Measure[] {
@@ -176,6 +178,7 @@ function differs(p: number | null, pHolm: number | null): boolean | null {
 /**
  * 1 - C / B of mean scores on the same items, its standard error by the delta method:
  * var(C/B) = (var C - 2 (C/B) cov(B, C) + (C/B)² var B) / B², where 2 cov(B, C) = var B + var C - var(C - B).
+ * Where that is 0, since C is 0 on every item say, a sample tells nothing of C/B; then it is that of (B - C) / B with B as it is.
  */
 function relativeLoss(figures: MetricSummary): MeasureValue | undefined {
   const { base, compressed, baseStandardError: b, compressedStandardError: c, interval, items, p, pHolm } = figures;
@@ -183,14 +186,17 @@ function relativeLoss(figures: MetricSummary): MeasureValue | undefined {
   const recovery = compressed / base;
   const d = standardErrorOf(interval);
   const value = 1 - recovery;
-  const standardError =
+  const variance =
     b === null || c === null || d === null
       ? null
-      : Math.sqrt(Math.max(0, c ** 2 - recovery * (b ** 2 + c ** 2 - d ** 2) + recovery ** 2 * b ** 2)) / base;
+      : c ** 2 - recovery * (b ** 2 + c ** 2 - d ** 2) + recovery ** 2 * b ** 2;
+  // Rounding leaves some 1e-17 of what is 0.
+  const least = 1e-12 * (d ?? 0) ** 2;
+  const standardError = variance === null || d === null ? null : (variance > least ? Math.sqrt(variance) : d) / base;
   return {
     value,
     standardError,
-    interval: standardError === null ? null : [value - Z * standardError, value + Z * standardError],
+    interval: standardError === null ? null : [value - Z * standardError, Math.min(1, value + Z * standardError)],
     differs: differs(p, pHolm),
     noiseFloor: null,
     n: items,
@@ -210,6 +216,7 @@ function overallLoss(losses: readonly MeasureValue[]): MeasureValue | undefined 
     summary,
     losses.reduce((sum, { n }) => sum + (n ?? 0), 0),
     0,
+    AT_MOST_ALL,
   );
 }
 

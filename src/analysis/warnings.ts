@@ -1,7 +1,7 @@
 import type { Finding, Measure, StudyAnalysis } from "./analysis.js";
 import type { LabelledCell } from "./cells.js";
 import { groupBy } from "./labels.js";
-import { OVERALL } from "./measures.js";
+import { idOf, OVERALL } from "./measures.js";
 import { few, figure, plural } from "./numbers.js";
 
 type Analysis = Omit<StudyAnalysis, "findings">;
@@ -19,6 +19,7 @@ export function warningsOf(analysis: Analysis, cells: readonly LabelledCell[]): 
   return [
     ...missing(analysis),
     ...fewItems(analysis),
+    ...nothingToLose(analysis),
     ...fewWindows(analysis),
     ...withinNoise(analysis),
     ...fewCells(analysis),
@@ -54,6 +55,22 @@ function fewItems({ cells, measures }: Analysis): Finding[] {
         ? "no interval can be given"
         : `differences of ${metric} are known to ± ${figure(widest)} only, and a smaller loss cannot be seen`;
     return [warning("few-items", `${source} was measured on ${plural(items, "item")}: ${width}.`)];
+  });
+}
+
+/** Of a score of 0 no share can be lost: such a task counts in no task loss. */
+function nothingToLose({ cells, measures }: Analysis): Finding[] {
+  const tasks = [
+    ...new Set(measures.flatMap(({ kind, source }) => (kind === "taskDifference" && source ? [source] : []))),
+  ];
+  return tasks.flatMap((task) => {
+    const scored = measures.filter(({ kind, source }) => kind === "taskDifference" && source === task);
+    const without = cells.filter(
+      ({ values }) => scored.some(({ id }) => id in values) && !(idOf("taskLoss", task) in values),
+    );
+    if (without.length === 0) return [];
+    const whose = without.length === cells.length ? "" : `, of ${plural(without.length, "cell")}`;
+    return [warning("few-items", `${task}: the base has a score of 0${whose}, so that it counts in no loss.`)];
   });
 }
 

@@ -1,9 +1,9 @@
-import { stringify } from "yaml";
 import type { CellAnalysis, StudyAnalysis } from "../analysis/analysis.js";
 import { createNames, sparsityOf } from "../analysis/labels.js";
 import type { CellResult, StudyRecord } from "../results/study-results.js";
 import type { ItemResult } from "../task-evaluation/item-results.js";
 import { metricsOf } from "../task-evaluation/summary.js";
+import { studyFileText } from "./definition.js";
 import { itemChunks } from "./items.js";
 import { layerSparsity } from "./layers.js";
 import { provenance } from "./provenance.js";
@@ -54,7 +54,7 @@ export async function reportDocument({ record, cells, analysis, itemsOf }: Repor
     findings: analysis.findings,
     tasks: Object.fromEntries(cells.flatMap(tasksOf)),
     provenance: provenance(record, cells, (id) => analysed.get(id)?.name ?? id),
-    definition: stringify(record.definition),
+    definition: studyFileText(record.definition),
   };
   return { data, chunks: { ...items.chunks, ...samples.chunks } };
 }

@@ -7,7 +7,7 @@ export function Provenance({ data }: { readonly data: ReportData }) {
   return (
     <div class="provenance">
       <Copyable title="Save this as study.yaml" text={data.definition} />
-      <Copyable title="and run" text={`npx pare@${data.study.pare} study study.yaml`} />
+      <Copyable title={`and run it with pare ${data.study.pare}`} text="pare study study.yaml" />
       {data.provenance.map(({ title, facts }) => (
         <details key={`${title} ${facts.join()}`}>
           <summary>
