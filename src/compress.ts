@@ -16,7 +16,7 @@ import { collectGarbage } from "./memory/garbage.js";
 import type { Method, Target } from "./methods/method.js";
 import { findMethod, parseMethodOptions } from "./methods/registry.js";
 import { checkTarget, parseTarget } from "./methods/target.js";
-import { checkOthers, warnOfUncounted } from "./model/check-others.js";
+import { checkOthers, warnOfUnused } from "./model/check-others.js";
 import { openModel } from "./model/model.js";
 import { type Selection, selectSites } from "./model/select-sites.js";
 import { createProfiler, type Profile } from "./profile.js";
@@ -137,7 +137,7 @@ async function compressCheckpoint(
     const model = openModel(checkpoint);
     const besides = gguf && (await checkGgufOutput(checkpoint, gguf));
     await checkOthers(model, signal);
-    warnOfUncounted(model, onProgress);
+    warnOfUnused(model, onProgress);
     const selected = selectSites(model, options);
     for (const site of allSites(model, selected)) checkTarget(target, site.in, site.name);
     const isCalibrated = method.needs !== "nothing";

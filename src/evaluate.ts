@@ -5,7 +5,7 @@ import { createEngine } from "./engine/registry.js";
 import { InputError } from "./errors.js";
 import { resolveModel } from "./hub/model.js";
 import { evaluationLimits } from "./memory/evaluation.js";
-import { warnOfUncounted } from "./model/check-others.js";
+import { warnOfUnused } from "./model/check-others.js";
 import { type Model, openModel } from "./model/model.js";
 import { createProfiler, type Profile } from "./profile.js";
 import { createStopwatch, type OnProgress } from "./progress.js";
@@ -33,6 +33,7 @@ import {
   evaluationData,
 } from "./text-evaluation/evaluation-data.js";
 import { keepFigures } from "./text-evaluation/kept-figures.js";
+import { cutAlike, talkAlike } from "./tokenizer/compare.js";
 import { loadTokenizer, type Tokenizer } from "./tokenizer/tokenizer.js";
 
 export interface EvaluateOptions
@@ -105,7 +106,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const model = await open(options.model, options.revision);
     const base = options.base === undefined ? undefined : await open(options.base);
     if (base) checkComparable(base, model);
-    warnOfUncounted(model, onProgress);
+    warnOfUnused(model, onProgress);
     let tokenizer: ReturnType<typeof loadTokenizer> | undefined; // loaded where text or tasks need it, and once
     const loading = () => {
       tokenizer ??= loadTokenizer((base ?? model).checkpoint.path);
@@ -114,6 +115,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const text =
       data === undefined ? undefined : await evaluationData({ ...options, data }, loading, model.architecture, signal);
     if (text) await warnOfCalibrationText(model, text.record, onProgress);
+    if (base) await warnOfOtherPrompts(base, model, tasks.length > 0, onProgress);
     const prepared =
       tasks.length === 0
         ? undefined
@@ -190,6 +192,18 @@ async function warnOfCalibrationText({ checkpoint }: Model, text: EvaluationReco
   if (file === undefined) return;
   const message = `${checkpoint.path}: was calibrated on text of ${file}, too: measure it on other text`;
   onProgress({ kind: "warning", message });
+}
+
+/** Both models read what the base's tokenizer makes of a text, and its chat template of a question. */
+async function warnOfOtherPrompts(base: Model, model: Model, isAsked: boolean, onProgress: OnProgress) {
+  const [own, others] = [model.checkpoint.path, base.checkpoint.path];
+  const warn = (what: string, how: string) =>
+    onProgress({
+      kind: "warning",
+      message: `${own}: its ${what} is another than the base's, by which both are ${how}`,
+    });
+  if (!(await cutAlike(own, others))) warn("tokenizer", "measured");
+  if (isAsked && !(await talkAlike(own, others))) warn("chat template", "asked");
 }
 
 function recordOf({ model, sha256 }: Contestant): ModelRecord {

@@ -27,11 +27,13 @@ export async function checkOthers({ checkpoint, others }: Model, signal: AbortSi
   }
 }
 
-/** Says so where layers are stored that nobody computes with: a wrong number of layers would show nowhere else. */
-export function warnOfUncounted({ checkpoint, layers, uncounted }: Model, onProgress: OnProgress): void {
-  if (uncounted === undefined) return;
-  onProgress({
-    kind: "warning",
-    message: `${checkpoint.path}: holds ${uncounted}, but ${checkpoint.configFile} counts ${layers.length} layers: the others are left as they are and not computed with`,
-  });
+/** Says so where weights are stored that nobody computes with: a wrong number of layers, or another kind of model, would show nowhere else. */
+export function warnOfUnused({ checkpoint, family, layers, uncounted, unknown }: Model, onProgress: OnProgress): void {
+  const [first] = unknown;
+  if (first === undefined) return;
+  const why =
+    uncounted === undefined
+      ? `holds ${first}${unknown.length > 1 ? ` and ${unknown.length - 1} more tensors` : ""}, which ${family} models of this config do not have: left as they are`
+      : `holds ${uncounted}, but ${checkpoint.configFile} counts ${layers.length} layers: the others are left as they are`;
+  onProgress({ kind: "warning", message: `${checkpoint.path}: ${why} and not computed with` });
 }

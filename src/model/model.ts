@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { BUFFERS } from "../checkpoint/buffers.js";
 import type { Checkpoint, TensorEntry } from "../checkpoint/checkpoint.js";
 import { describe } from "../engine/describe.js";
 import type { Engine, Weight, Weights } from "../engine/engine.js";
@@ -42,6 +43,8 @@ export interface Model {
   readonly others: readonly string[];
   /** A tensor of a layer that config.json does not count, if there is one: nobody computes with it. */
   readonly uncounted: string | undefined;
+  /** Tensors that it does not compute with, those among them. */
+  readonly unknown: readonly string[];
   /** The token embeddings of ids, [ids.length, hidden]. Throws InputError for an id outside the vocabulary. */
   embed(ids: Int32Array): Promise<Float32Array>;
   /**
@@ -113,6 +116,7 @@ export function openModel(checkpoint: Checkpoint): Model {
   const compressed = new Set(layers.flatMap(({ sites }) => sites.map((site) => site.stored.tensor)));
   const used = [...parameters, head].flatMap((some) => Array.from(some.values(), ({ stored }) => stored.tensor));
   const beyond = tensor(a.layerPrefix(a.layers));
+  const known = new Set([tensor(embedding), ...used, ...(a.tied ? [tensor(a.embedding), tensor(a.unembedding)] : [])]);
 
   return {
     family,
@@ -121,6 +125,7 @@ export function openModel(checkpoint: Checkpoint): Model {
     layers,
     others: [...new Set([tensor(embedding), ...used])].filter((name) => !compressed.has(name)),
     uncounted: [...checkpoint.tensors.keys()].find((name) => name.startsWith(beyond)),
+    unknown: [...checkpoint.tensors.keys()].filter((name) => !known.has(name) && !BUFFERS.test(name)),
     embed: (ids) => checkpoint.readRows(tensor(embedding), ids),
     layerWeights: (engine, layer, old) => readAllFor(engine, checkpoint, parameters[layer.index]!, old),
     siteWeight: async ({ stored, out, in: columns }) =>

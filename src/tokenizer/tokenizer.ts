@@ -26,7 +26,7 @@ export interface Tokenizer {
 /** Two ids make one exact number: (2²⁶)² < 2⁵³. */
 const MAX_TOKEN_ID = 2 ** 26 - 1;
 /** Gemma's tokenizer.json is 34 MB. */
-const MAX_TOKENIZER_BYTES = 256 * 1024 * 1024;
+export const MAX_TOKENIZER_BYTES = 256 * 1024 * 1024;
 
 const id = z.number().int().min(0).max(MAX_TOKEN_ID);
 const flag = z.boolean().nullish();

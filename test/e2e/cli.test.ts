@@ -277,6 +277,34 @@ describe("there and back", () => {
     expect(existsSync(join(folder, "never"))).toBe(false);
   });
 
+  test("what a model holds beside its own, and another tokenizer than the base's, is said", async () => {
+    const other = join(folder, "other");
+    await cp(stories, other, { recursive: true });
+    const file = join(other, "model.safetensors");
+    const bytes = await readFile(file);
+    const headerBytes = Number(bytes.readBigUInt64LE());
+    const header = JSON.parse(bytes.subarray(8, 8 + headerBytes).toString());
+    const end = bytes.length - 8 - headerBytes;
+    for (const [i, kind] of ["weight_scale", "bias"].entries()) {
+      const data_offsets = [end + 4 * i, end + 4 * i + 4];
+      header[`model.layers.0.self_attn.q_proj.${kind}`] = { dtype: "F32", shape: [1], data_offsets };
+    }
+    const json = Buffer.from(JSON.stringify(header));
+    const prefix = Buffer.alloc(8);
+    prefix.writeBigUInt64LE(BigInt(json.length));
+    await writeFile(file, Buffer.concat([prefix, json, bytes.subarray(8 + headerBytes), Buffer.alloc(8)]));
+    const tokenizer = join(other, "tokenizer.json");
+    const { model, ...rest } = JSON.parse(await readFile(tokenizer, "utf8"));
+    await writeFile(tokenizer, JSON.stringify({ ...rest, model: { ...model, merges: model.merges.slice(0, 10) } }));
+    const args = ["--base", stories, "--data", "tinystories", "--windows", "1", "--sequence-length", "32"];
+    const { stderr } = await pare(["evaluate", other, ...args]);
+    expect(stderr).toMatch(
+      /warning: .*holds model\.layers\.0\.self_attn\.q_proj\.weight_scale and 1 more tensors, which llama models .* not computed with/,
+    );
+    expect(stderr).toMatch(/warning: .*other: its tokenizer is another than the base's, by which both are measured/);
+    expect((await pare(["evaluate", stories, ...args])).stderr).not.toContain("warning");
+  });
+
   test("text that a model was calibrated on is said to be that", async () => {
     const text = join(folder, "text.jsonl");
     const lines = Array.from({ length: 40 }, (_, i) =>

@@ -1,4 +1,5 @@
 import { InputError } from "../../errors.js";
+import { BUFFERS } from "../buffers.js";
 import type { Checkpoint } from "../checkpoint.js";
 import { quote } from "../json.js";
 import type { GgufArchitecture, TensorRule } from "./architecture.js";
@@ -136,9 +137,6 @@ function defaultOf(key: string, config: Readonly<Record<string, unknown>>): unkn
   const hidden = configValue(config, "n_embd") ?? configValue(config, "hidden_size");
   return key === "feed_forward_length" && typeof hidden === "number" ? 4 * hidden : undefined;
 }
-
-/** Buffers that old checkpoints hold beside their weights, and that every program makes by itself. */
-const BUFFERS = /(^|\.)(rotary_emb\.inv_freq|attn\.(masked_)?bias|attention\.(masked_)?bias)$/;
 
 function planTensors(
   base: Checkpoint,
