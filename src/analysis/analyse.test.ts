@@ -147,8 +147,42 @@ describe("curves", () => {
     expect(moved).toMatchObject({ "jsd:wiki": 0.3, "perplexityRatio:wiki": 0.5, "top1Changed:wiki": null });
     const point = curve!.points[1]!.values["jsd:wiki"]!;
     expect(point.value).toBeCloseTo(0.04, 12);
-    // Two seeds: 0.04 ± t(1) · 0.01, with t(1) = 12.7062.
-    expect(point.interval![1]).toBeCloseTo(0.04 + 0.127062, 6);
+    // Two seeds: 0.04 ± t(1) · 0.01, with t(1) = 12.7062, and each seed's own 1.959964 · 0.001.
+    expect(point.interval![1]).toBeCloseTo(0.04 + Math.hypot(0.127062, 0.001959964), 6);
+  });
+
+  it("an interval over seeds that agree is no narrower than a single cell's", () => {
+    const cell = (seed: number) => madeCell({ id: `${seed}`, label: { seed }, tasks: { a: task(30, 20, 15) } });
+    const [curve] = analyse([cell(0), cell(1), cell(2)]).curves;
+    const [alone] = analyse([cell(0)]).cells;
+    for (const id of ["taskDifference:a:exact_match", "overallTaskLoss"]) {
+      const { interval } = curve!.points[0]!.values[id]!;
+      for (const end of [0, 1]) expect(interval![end]).toBeCloseTo(alone!.values[id]!.interval![end]!, 12);
+    }
+  });
+
+  it("one task's loss and the overall loss of it say the same", () => {
+    // 4 flips of 30, none back: McNemar's p is 0.125.
+    const { values } = analyse([madeCell({ tasks: { a: task(30, 13, 9) } })]).cells[0]!;
+    expect(values["overallTaskLoss"]).toEqual(values["taskLoss:a"]);
+    expect(values["overallTaskLoss"]!.differs).toBe(false);
+  });
+
+  it("a cell whose logits are not finite is named, and in no budget", () => {
+    const broken = madeCell({ id: "broken", text: { wiki: { jsd: [0.001, 1e-4] } } });
+    const wiki = { ...broken.text["wiki"]!, nonFinite: 0.31 };
+    const whole = madeCell({ id: "whole", label: { sparsity: 0.3 }, text: { wiki: { jsd: [0.002, 1e-4] } } });
+    const { budget, findings } = analyse([{ ...broken, text: { wiki } }, whole], { budget: { jsd: 0.01 } });
+    expect(budget![0]).toMatchObject({ best: "whole" });
+    const said = findings.filter(({ kind }) => kind === "not-finite");
+    expect(said).toMatchObject([{ severity: "serious", cells: ["broken"], text: expect.stringMatching(/31%/) }]);
+  });
+
+  it("few items are said to be few, however narrow their intervals", () => {
+    const { findings } = analyse([madeCell({ tasks: { a: { f1: madeMetric([1, 1], [1, 1]) } } })]);
+    expect(findings.filter(({ kind }) => kind === "few-items").map(({ text }) => text)).toEqual([
+      expect.stringMatching(/^a was measured on 2 items: /),
+    ]);
   });
 
   it("of several patterns n:m are several", () => {

@@ -89,6 +89,8 @@ export interface CellAnalysis {
   readonly values: Readonly<Record<string, MeasureValue>>;
   /** Perplexity looks fine (every text's ratio below 1.1) and tasks are lost (a task's or the overall loss is significant). */
   readonly perplexityMisleads: boolean;
+  /** Largest share of a text's positions that are in no figure, since their logits are not finite. */
+  readonly nonFinite: number;
 }
 
 /** Points of rising sparsity of one model, method, options and calibration source; each n:m pattern is a curve of its own. */
@@ -110,7 +112,7 @@ export interface CurvePoint {
   readonly sparsity: number;
   /** More than one: seeds. */
   readonly cells: readonly string[];
-  /** Mean over `cells`, by Measure.id, and an interval: a single cell's own, over seeds Student's t of their spread. */
+  /** Mean over `cells`, by Measure.id, and an interval: a single cell's own; over seeds Student's t of their spread and their own together. */
   readonly values: Readonly<Record<string, { readonly value: number; readonly interval: Interval | null }>>;
 }
 
@@ -227,7 +229,8 @@ export interface Finding {
     | "noise-floor"
     | "few-items"
     | "near-zero"
-    | "missing";
+    | "missing"
+    | "not-finite";
   /** `warning`: do not read more out of the figures than this. */
   readonly severity: "finding" | "warning" | "serious";
   /** A sentence or two in plain text. */

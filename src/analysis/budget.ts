@@ -48,6 +48,8 @@ export function chooseWithin(
   return groupBy(cells, ({ label }) => label.model).map((own) => {
     const within = own
       .flatMap(({ analysis, label }) => {
+        // What is not finite is in no figure.
+        if (analysis.nonFinite > 0) return [];
         const used = shareUsed(analysis.values, measures, budget);
         return used && used.value <= 1 ? [{ analysis, sparsity: sparsityOf(label), used }] : [];
       })

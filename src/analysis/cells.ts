@@ -11,7 +11,8 @@ export interface LabelledCell {
 
 export function analyseCell(cell: CellResult, measures: readonly Measure[], name: string): CellAnalysis {
   const values = valuesOf(cell);
-  return { id: cell.id, name, values, perplexityMisleads: perplexityMisleads(values, measures) };
+  const nonFinite = Object.values(cell.text).reduce((most, { nonFinite }) => Math.max(most, nonFinite ?? 1), 0);
+  return { id: cell.id, name, values, perplexityMisleads: perplexityMisleads(values, measures), nonFinite };
 }
 
 function perplexityMisleads(values: Readonly<Record<string, MeasureValue>>, measures: readonly Measure[]): boolean {

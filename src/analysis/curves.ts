@@ -1,6 +1,7 @@
+import type { Interval } from "../metrics/statistics/interval.js";
 import { mean } from "../metrics/statistics/mean.js";
 import type { CellLabel } from "../results/study-results.js";
-import type { Curve, CurvePoint, Measure } from "./analysis.js";
+import type { Curve, CurvePoint, Measure, MeasureValue } from "./analysis.js";
 import type { LabelledCell } from "./cells.js";
 import { type createNames, groupBy, labelKey, sparsityOf } from "./labels.js";
 import { studentInterval } from "./student.js";
@@ -37,10 +38,22 @@ function pointOf(cells: readonly LabelledCell[], measures: readonly Measure[]): 
     const own = cells.flatMap(({ analysis }) => analysis.values[id] ?? []);
     if (own.length === 0) continue;
     const numbers = Float64Array.from(own, ({ value }) => value);
-    values[id] = {
-      value: mean(numbers)!,
-      interval: own.length === 1 ? own[0]!.interval : studentInterval(numbers),
-    };
+    values[id] = { value: mean(numbers)!, interval: own.length === 1 ? own[0]!.interval : intervalOver(own) };
   }
   return { sparsity: sparsityOf(cells[0]!.label), cells: cells.map(({ analysis }) => analysis.id), values };
+}
+
+/**
+ * 95% interval of a mean over seeds: their spread, and what the sample that all of them were measured on leaves open, which is
+ * no smaller for many seeds than for one. The two are independent: their squares add up, on either side.
+ */
+function intervalOver(values: readonly MeasureValue[]): Interval | null {
+  const numbers = Float64Array.from(values, ({ value }) => value);
+  const spread = studentInterval(numbers);
+  const own = values.map(({ interval }) => interval);
+  if (spread === null || !own.every((interval) => interval !== null)) return null;
+  const center = mean(numbers)!;
+  const sampling = (end: 0 | 1) =>
+    mean(Float64Array.from(own, (interval, i) => Math.abs(interval[end] - values[i]!.value)))!;
+  return [center - Math.hypot(center - spread[0], sampling(0)), center + Math.hypot(spread[1] - center, sampling(1))];
 }

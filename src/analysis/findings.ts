@@ -107,7 +107,7 @@ function misleading({ cells, measures }: Analysis): Finding[] {
     {
       kind: "perplexity-misleads",
       severity: "serious",
-      text: `Perplexity lies here: below ${HARMLESS_RATIO} times the base's it looks harmless, but task score is lost beyond chance in ${few(described, MOST_NAMED)}. Every cell is tested on its own: of unharmed ones, chance alone would name about one in 40.`,
+      text: `Perplexity lies here: below ${HARMLESS_RATIO} times the base's it looks harmless, but task score is lost beyond chance in ${few(described, MOST_NAMED)}. Every cell is tested on its own: of unharmed ones, chance alone would name a few in a hundred.`,
       cells: misled.map(({ id }) => id),
     },
   ];

@@ -203,9 +203,9 @@ function relativeLoss(figures: MetricSummary): MeasureValue | undefined {
   };
 }
 
-/** Mean of the tasks' relative losses; tasks have items of their own, so their errors are independent. */
+/** Mean of the tasks' relative losses, whose errors are taken for independent; of one task it is that one. */
 function overallLoss(losses: readonly MeasureValue[]): MeasureValue | undefined {
-  if (losses.length === 0) return undefined;
+  if (losses.length < 2) return losses[0];
   const errors = losses.map(({ standardError }) => standardError);
   const squares = errors.every((error) => error !== null) ? errors.reduce((sum, error) => sum + error ** 2, 0) : null;
   const summary = {

@@ -27,11 +27,13 @@ function rowOf({ id, label, compression, text, tasks, finishedAt, seconds }: Cel
     ["sparsityAchieved", compression.sparsity],
     ["bytes", compression.bytes],
   ]);
-  for (const [source, { perplexity, loss, jsd, kl, klReverse, sameTop1, positions, noiseFloor }] of Object.entries(
-    text,
-  )) {
+  for (const [
+    source,
+    { perplexity, loss, jsd, kl, klReverse, sameTop1, positions, nonFinite, noiseFloor },
+  ] of Object.entries(text)) {
     const add = (name: string, value: Value) => row.set(`${source}.${name}`, value);
     add("positions", positions);
+    add("nonFinite", nonFinite);
     add("perplexityBase", perplexity.base);
     add("perplexity", perplexity.compressed);
     add("perplexityRatio", perplexity.ratio);

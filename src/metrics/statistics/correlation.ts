@@ -45,7 +45,8 @@ export const kendallTauB: Correlation = (a, b) => {
       apartB += orderB * orderB;
     }
   }
-  return apartA === 0 || apartB === 0 ? null : agreement / Math.sqrt(apartA) / Math.sqrt(apartB);
+  // In one root: of equal orders it is 1 to the last bit.
+  return apartA === 0 || apartB === 0 ? null : agreement / Math.sqrt(apartA * apartB);
 };
 
 /** A correlation over cells (a cell: one model, method and task) and how sure it is. */
