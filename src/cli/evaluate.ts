@@ -1,4 +1,4 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { EvaluateOptions } from "../evaluate.js";
 import { describeEvaluation } from "./evaluation-text.js";
 import { checkGates, checkScoreGates, type GateFlags, judge, missedGates, scoreGate } from "./gates.js";
@@ -40,7 +40,7 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
     .description("measure a model on text and on tasks, alone or against its base")
     .argument("<model>", MODEL_HELP)
     .addOption(revisionOption())
-    .option("--data <source>", "text to measure on: a file, or a name from pare list data")
+    .option("--data <source>", "text to measure on: a file, or a name from pare list data", onlyOnce)
     .option("--base <model>", "the model it was made from: adds divergences at every position")
     .option("--sequence-length <n>", "tokens in a window", wholeNumber(2))
     .option("--windows <n>", "windows to measure, from the start of the text", wholeNumber(1))
@@ -104,4 +104,10 @@ export function addEvaluate(program: Command, terminal: Terminal): void {
       terminal.say(missedGates(gates, result.data ? result.nonFinite : 0));
       process.exitCode = 3;
     });
+}
+
+/** A second text would else silently stand in place of the first. */
+function onlyOnce(value: string, before: string | undefined): string {
+  if (before !== undefined) throw new InvalidArgumentError("It is there twice; pare study measures on several texts.");
+  return value;
 }

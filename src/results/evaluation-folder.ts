@@ -51,7 +51,7 @@ export async function openEvaluationFolder(directory: string | undefined): Promi
   };
 }
 
-/** Earlier files have earlier dates in their names: they go, so that each model has one set of them. */
+/** A model's earlier files have earlier dates in their names: they go, so that it has one set of them. Other models' stay. */
 async function replaceHarness(folder: string, files: readonly HarnessFile[]): Promise<void> {
   const partial = `${folder}.partial`;
   await rm(partial, { recursive: true, force: true });
@@ -59,6 +59,10 @@ async function replaceHarness(folder: string, files: readonly HarnessFile[]): Pr
     await mkdir(join(partial, model), { recursive: true });
     await writeFile(join(partial, model, name), text);
   }
-  await rm(folder, { recursive: true, force: true });
-  if (files.length > 0) await rename(partial, folder);
+  for (const model of new Set(files.map(({ folder: model }) => model))) {
+    await mkdir(folder, { recursive: true });
+    await rm(join(folder, model), { recursive: true, force: true });
+    await rename(join(partial, model), join(folder, model));
+  }
+  await rm(partial, { recursive: true, force: true });
 }

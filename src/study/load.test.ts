@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadStudy } from "./load.js";
+import { loadStudy, type StudyOverrides } from "./load.js";
 import { studyTemplate } from "./template.js";
 
 let folder: string;
@@ -24,11 +24,37 @@ const LINES: readonly string[] = [
 ];
 
 /** The study above with some lines replaced, and more behind them. */
-async function load(replaced: Readonly<Record<number, string>> = {}, more: readonly string[] = []) {
+async function load(
+  replaced: Readonly<Record<number, string>> = {},
+  more: readonly string[] = [],
+  overrides: StudyOverrides = {},
+) {
   const path = join(folder, "mine.study.yaml");
   await writeFile(path, [...LINES.map((line, i) => replaced[i + 1] ?? line), ...more].join("\n"));
-  return loadStudy(path);
+  return loadStudy(path, overrides);
 }
+
+test("what the command line says of all tasks and sources holds for those that say something else", async () => {
+  const own = { 4: "calibration: [{ source: c4, samples: 9, sequence_length: 64 }, prompts.jsonl]" };
+  expect(await load(own, [], { limit: 2, samples: 3, sequence_length: 32 })).toMatchObject({
+    calibration: [
+      { name: "c4", samples: 3, sequenceLength: 32 },
+      { name: "prompts", samples: 3, sequenceLength: 32 },
+    ],
+    tasks: [{ limit: 2 }, { limit: 2 }],
+  });
+  expect(await load(own)).toMatchObject({
+    calibration: [{ samples: 9 }, { samples: null }],
+    tasks: [{ limit: 10 }, { limit: 5 }],
+  });
+});
+
+test("a budget of what is not measured is refused", async () => {
+  await expect(load({ 6: "budget: { task_loss: 0.1 }" })).rejects.toThrow(
+    /line 6: budget: limits task_loss: add tasks/,
+  );
+  await expect(load({ 5: "budget: { jsd: 0.1 }" })).rejects.toThrow(/line 5: budget: limits jsd, .*: add data/);
+});
 
 test("short forms and defaults are written out, and files named from the study's folder", async () => {
   const half = { samples: null, sequenceLength: null, sampling: "default" };
@@ -64,7 +90,7 @@ test("the command line comes first", async () => {
   await writeFile(path, LINES.join("\n"));
   expect(await loadStudy(path, { sparsities: [0.1], limit: 3, keep: undefined })).toMatchObject({
     sparsities: [0.1],
-    tasks: [{ limit: 3 }, { limit: 5 }],
+    tasks: [{ limit: 3 }, { limit: 3 }],
     keep: "none",
   });
 });

@@ -30,7 +30,7 @@ export async function loadStudy(
     throw new InputError(`${path}: no study: it has to consist of keys, such as "methods: [wanda]"`);
   }
   const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
-  const content = { ...yaml.content, ...given };
+  const content = withoutOverridden({ ...yaml.content, ...given }, given);
   const lineOf = (keys: readonly PropertyKey[]) => (keys[0]! in given ? undefined : yaml.lineOf(keys));
   const file = checkedYaml({ content, lineOf }, { title: path, what: "a study" }, studySchema);
   const fail = (key: keyof StudyFile, problem: string) => yamlError(path, lineOf([key]), [key], problem);
@@ -49,6 +49,38 @@ export async function loadStudy(
   if (file.data.length === 0 && file.tasks.length === 0) {
     throw fail("data", "is missing, and so is tasks: say what to measure, such as data: [wikitext2]");
   }
+  const { jsd, perplexity_ratio, task_loss } = file.budget ?? {};
+  if (file.data.length === 0 && (jsd ?? perplexity_ratio) !== undefined) {
+    throw fail(
+      "budget",
+      `limits ${jsd === undefined ? "perplexity_ratio" : "jsd"}, which is measured on text: add data`,
+    );
+  }
+  if (file.tasks.length === 0 && task_loss !== undefined) throw fail("budget", "limits task_loss: add tasks");
   if (file.data.length === 0 && file.blocks) throw fail("blocks", "measures on the first data source: add data");
   return defineStudy(file, basename(path).replace(/\.[^.]*$/, ""), dirname(path));
+}
+
+/** Lists whose entries may say for themselves what the study says for all. */
+const OF_ENTRIES = {
+  tasks: ["limit", "few_shot", "max_new_tokens"],
+  calibration: ["samples", "sequence_length"],
+  data: ["sequence_length"],
+} as const;
+
+/** What the command line says of all entries, it says of those that say something else, too. */
+function withoutOverridden(
+  content: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const lists = Object.entries(OF_ENTRIES).map(([list, keys]) => {
+    const overridden = keys.filter((key) => key in given);
+    const entries = content[list];
+    const left = (entry: unknown) =>
+      isObject(entry)
+        ? Object.fromEntries(Object.entries(entry).filter(([key]) => !overridden.some((one) => one === key)))
+        : entry;
+    return [list, Array.isArray(entries) ? entries.map(left) : entries] as const;
+  });
+  return { ...content, ...Object.fromEntries(lists.filter(([list]) => list in content)) };
 }

@@ -87,6 +87,11 @@ describe("a wrong command", () => {
   test("unknown list", () => expectRefused(["list", "method"], /list method.*did you mean methods\?/));
   test("unknown weights", () =>
     expectRefused(magnitude("--only", "mlp.up_porj"), /--only mlp\.up_porj.*did you mean mlp\.up_proj\?/));
+  test("two texts at once", () =>
+    expectRefused(
+      ["evaluate", stories, "--data", "c4", "--data", "wikitext2"],
+      /--data.*It is there twice; pare study/,
+    ));
   test("unknown data", () => expectRefused(["evaluate", stories, "--data", "nothing"], /nothing: no such file/));
   test("sparsity out of range", () =>
     expectRefused(compress("--method", "magnitude", "--sparsity", "1"), /--sparsity 1: .*below 1/));

@@ -46,7 +46,7 @@ export function DivergenceFigure({ data, source }: { readonly data: ReportData; 
     <Figure
       name="divergence-by-sparsity"
       title={`Divergence from the base by sparsity, on ${plain(source)}`}
-      caption="Mean Jensen-Shannon divergence in nats (0: the same distribution, 0.693: nothing in common); bars are 95% intervals, over windows or, where there are several seeds, over seeds. Diamonds are n:m patterns."
+      caption="Mean Jensen-Shannon divergence in nats (0: the same distribution, 0.693: nothing in common); bars are 95% intervals, over windows and, where there are several, over seeds. Diamonds are n:m patterns."
       summary={`JSD on ${source} of ${points.length} points of ${data.curves.length} curves.${worst ? ` The largest is ${short(worst.value)} nats: ${worst.curve.name} at ${percent(worst.sparsity, 0)}.` : ""} The numbers stand in the data table below.`}
       data={{
         columns: ["method", "calibration", "pattern", "sparsity", "JSD (nats)", "95% low", "95% high", "seeds"],

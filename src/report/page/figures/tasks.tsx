@@ -39,7 +39,7 @@ export function TasksFigure({ data }: { readonly data: ReportData }) {
     <Figure
       name="task-scores-by-sparsity"
       title="What it costs in each task"
-      caption="Score of the compressed model less that of the base, on the same items (0: unchanged); bars are 95% intervals. Dashed: the second calibration source."
+      caption="Score of the compressed model less that of the base, on the same items (0: unchanged); bars are 95% intervals, over items and, where there are several, over seeds. Dashed: the second calibration source."
       summary={`${measures.length} tasks, ${points.length} points. The numbers stand in the data table below.`}
       data={{
         columns: [
