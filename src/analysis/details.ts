@@ -34,7 +34,8 @@ export function firstMoved({ curves, measures }: Analysis): Finding[] {
 /** What the other calibration source changes. */
 export function calibrations({ calibration, measures }: Analysis): Finding[] {
   const kinds = ["jsd", "perplexityRatio", OVERALL];
-  return calibration.flatMap(({ a, b, pairs, measures: compared }) => {
+  const isOne = new Set(calibration.map(({ model }) => model)).size === 1;
+  return calibration.flatMap(({ model, a, b, pairs, measures: compared }) => {
     const told = compared.flatMap(({ measure, mean, differences, better, p }) => {
       const { kind, title, unit } = measures.find(({ id }) => id === measure)!;
       if (!kinds.includes(kind) || mean === 0) return [];
@@ -50,7 +51,7 @@ export function calibrations({ calibration, measures }: Analysis): Finding[] {
       {
         kind: "calibration",
         severity: "finding",
-        text: `Calibrated on ${b} instead of ${a}, all else equal (${plural(pairs.length, "pair")}): ${told.join("; ")}.`,
+        text: `${isOne ? "C" : `${model}: c`}alibrated on ${b} instead of ${a}, all else equal (${plural(pairs.length, "pair")}): ${told.join("; ")}.`,
         cells: pairs.flatMap((pair) => [pair.a, pair.b]),
       },
     ];

@@ -1,6 +1,6 @@
 import type { CellAnalysis, StudyAnalysis } from "../analysis/analysis.js";
 import { createNames, sparsityOf } from "../analysis/labels.js";
-import type { CellResult, StudyRecord } from "../results/study-results.js";
+import type { CellResult, FailedCell, StudyRecord } from "../results/study-results.js";
 import type { ItemResult } from "../task-evaluation/item-results.js";
 import { metricsOf } from "../task-evaluation/summary.js";
 import { studyFileText } from "./definition.js";
@@ -15,12 +15,19 @@ export interface ReportInput {
   readonly record: StudyRecord;
   /** Those that are finished. */
   readonly cells: readonly CellResult[];
+  readonly failed?: readonly FailedCell[];
   readonly analysis: StudyAnalysis;
   readonly itemsOf: (cell: string) => Promise<readonly ItemResult[]>;
 }
 
 /** Everything that the report page shows of a study. Limits keep a page of 200 cells and 1,000 items below 10 MB. */
-export async function reportDocument({ record, cells, analysis, itemsOf }: ReportInput): Promise<ReportDocument> {
+export async function reportDocument({
+  record,
+  cells,
+  failed = [],
+  analysis,
+  itemsOf,
+}: ReportInput): Promise<ReportDocument> {
   const items = await itemChunks(
     cells.map(({ id, label }) => ({ id, model: label.model })),
     itemsOf,
@@ -46,6 +53,9 @@ export async function reportDocument({ record, cells, analysis, itemsOf }: Repor
       };
     }),
     missing: record.cells.filter(({ id }) => analysis.missing.includes(id)).map(({ label }) => names.cell(label)),
+    failed: failed
+      .filter(({ id }) => analysis.missing.includes(id))
+      .map(({ label, error }) => ({ name: names.cell(label), error })),
     curves: analysis.curves,
     agreement: analysis.agreement,
     blocks: analysis.blocks,

@@ -21,8 +21,11 @@ export function reportMarkdown(data: ReportData): string {
 
 const SHORT: readonly string[] = ["headline", "budget", "agreement", "calibration"];
 
-function missing({ missing: names, cells }: ReportData): string {
-  return names.length === 0 ? "" : `${names.length} of ${names.length + cells.length} models are not finished. `;
+function missing({ missing: names, failed, cells }: ReportData): string {
+  const errors = failed.map(({ name, error }) => `${escaped(name)} failed: ${escaped(error)}. `).join("");
+  return names.length === 0
+    ? ""
+    : `${names.length} of ${names.length + cells.length} models are not finished. ${errors}`;
 }
 
 /** Text from a stranger's study must stay text: no links, pictures, HTML, mentions, or ends of a table's cell. */

@@ -10,9 +10,9 @@ import type { ReportDocument } from "./report-data.js";
 
 /** What the report shows of a study's folder as it is now. Throws InputError where it is none. */
 export async function readReport(directory: string): Promise<ReportDocument> {
-  const { record, cells } = await readStudy(directory);
+  const { record, cells, failed } = await readStudy(directory);
   const itemsOf = (cell: string) => readItems(join(directory, "cells", `${cell}.items.jsonl`));
-  return reportDocument({ record, cells, analysis: analyseStudy(record, cells), itemsOf });
+  return reportDocument({ record, cells, failed, analysis: analyseStudy(record, cells), itemsOf });
 }
 
 /** Items, a line each; a study without tasks has no file. */

@@ -32,6 +32,8 @@ export interface ReportData {
   readonly cells: readonly ReportCell[];
   /** Names of cells that are not finished. */
   readonly missing: readonly string[];
+  /** Of those, the ones whose last attempt failed, and why. */
+  readonly failed: readonly { readonly name: string; readonly error: string }[];
   readonly curves: readonly Curve[];
   readonly agreement: readonly Agreement[];
   readonly blocks: readonly BlockDamage[];

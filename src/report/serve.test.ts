@@ -16,6 +16,7 @@ const emptyData: ReportData = {
   measures: [],
   cells: [],
   missing: ["first", "second"],
+  failed: [],
   curves: [],
   agreement: [],
   blocks: [],

@@ -66,10 +66,20 @@ export function App({ data: first, live }: Props) {
       <main>
         {live && <Live live={live} onData={setData} />}
         {data.missing.length > 0 && (
-          <p class="banner">
-            {data.missing.length} of {data.missing.length + data.cells.length} models are not finished; they are in no
-            figure.
-          </p>
+          <div class="banner">
+            <p>
+              {data.missing.length} of {data.missing.length + data.cells.length} models are not finished; they are in no
+              figure.
+            </p>
+            {data.failed.map(({ name, error }) => (
+              <p key={name}>
+                <strong>
+                  <Literal text={name} />
+                </strong>{" "}
+                failed: <Literal text={error} />
+              </p>
+            ))}
+          </div>
         )}
         <Verdict data={data} source={source} />
         <Part id="findings" title="Findings">

@@ -13,6 +13,7 @@ export function Verdict({ data, source }: { readonly data: ReportData; readonly 
           <section key={model} class="verdict" aria-label={`Best model within the budget, ${plain(model)}`}>
             <p class="verdict-lead">
               {cell ? "Sparsest model within the budget" : "No model is within the budget"}
+              {data.study.models.length > 1 && <> ({plain(model)})</>}
               <span class="muted"> {budgetText(budget)}</span>
             </p>
             {cell && (

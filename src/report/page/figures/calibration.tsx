@@ -46,7 +46,7 @@ export function CalibrationFigure({
   return (
     <Figure
       name={name}
-      title={`Calibrated on ${plain(comparison.a)} or on ${plain(comparison.b)}?`}
+      title={`${data.study.models.length > 1 ? `${plain(comparison.model)}: c` : "C"}alibrated on ${plain(comparison.a)} or on ${plain(comparison.b)}?`}
       caption="JSD in nats of the same method and sparsity under both calibration sources, on each text; further left is closer to the base. p: paired permutation test over pairs."
       summary={plain(`${verdicts.join(". ")}. The numbers stand in the data table below.`)}
       data={{

@@ -107,10 +107,12 @@ function drawDivergence({ points, methods, calibrations, floor, isLog, width }: 
   );
   const colour = ({ curve }: Point) => seriesColour(methods, curve.method);
   const isSecond = ({ curve }: Point) => calibrations.indexOf(curve.calibration ?? "") > 0;
+  // Where there is no room beside the lines, their names stand above them.
+  const legend = isWide ? [] : ends;
   return chart({
     width,
-    height: HEIGHT,
-    marginTop: MARGIN.top,
+    height: HEIGHT + LABEL_HEIGHT * legend.length,
+    marginTop: MARGIN.top + LABEL_HEIGHT * legend.length,
     marginBottom: MARGIN.bottom,
     marginLeft: MARGIN.left,
     marginRight: isWide ? Math.min(220, 24 + 6.4 * longest) : 16,
@@ -185,6 +187,16 @@ function drawDivergence({ points, methods, calibrations, floor, isLog, width }: 
             }),
           ]
         : []),
+      ...legend.map((end, i) =>
+        Plot.text([end], {
+          frameAnchor: "top-right",
+          dy: LABEL_HEIGHT * (i - legend.length),
+          text: (p: Point) => `${isSecond(p) ? "◇ ┄ " : "● ─ "}${plain(p.curve.name)}`,
+          textAnchor: "end",
+          fill: colour,
+          fontWeight: 600,
+        }),
+      ),
       Plot.tip(
         shown,
         Plot.pointer({

@@ -17,6 +17,13 @@ interface Point {
   readonly high: number;
 }
 
+/** What one model loses in one task. */
+interface Panel {
+  readonly model: string;
+  readonly measure: Measure;
+  readonly title: string;
+}
+
 /** What compression costs in each task: the difference of its first metric, with intervals on the same items. */
 export function TasksFigure({ data }: { readonly data: ReportData }) {
   const measures = data.measures.filter(
@@ -35,6 +42,16 @@ export function TasksFigure({ data }: { readonly data: ReportData }) {
   );
   if (points.length === 0) return null;
   const methods = [...new Set(data.curves.map(({ method }) => method))];
+  const models = data.study.models.map(({ name }) => name);
+  const panels = models.flatMap((model) =>
+    measures
+      .filter((measure) => points.some((point) => point.measure === measure && point.curve.model === model))
+      .map((measure) => ({
+        model,
+        measure,
+        title: `${models.length > 1 ? `${plain(model)}: ` : ""}${plain(measure.source ?? "")} (${measure.metric})`,
+      })),
+  );
   return (
     <Figure
       name="task-scores-by-sparsity"
@@ -43,6 +60,7 @@ export function TasksFigure({ data }: { readonly data: ReportData }) {
       summary={`${measures.length} tasks, ${points.length} points. The numbers stand in the data table below.`}
       data={{
         columns: [
+          "model",
           "task",
           "metric",
           "method",
@@ -54,6 +72,7 @@ export function TasksFigure({ data }: { readonly data: ReportData }) {
           "95% high",
         ],
         rows: points.map(({ curve, measure, sparsity, value, low, high }) => [
+          curve.model,
           measure.source,
           measure.metric,
           curve.method,
@@ -65,7 +84,7 @@ export function TasksFigure({ data }: { readonly data: ReportData }) {
           high,
         ]),
       }}
-      draw={(width) => drawTasks(points, measures, methods, width)}
+      draw={(width) => drawTasks(points, panels, methods, width)}
       drawn={[data]}
     />
   );
@@ -74,22 +93,24 @@ export function TasksFigure({ data }: { readonly data: ReportData }) {
 /** Panels side by side, as many in a row as there is room for. */
 function drawTasks(
   points: readonly Point[],
-  measures: readonly Measure[],
+  panels: readonly Panel[],
   methods: readonly string[],
   width: number,
 ): SVGSVGElement {
-  const perRow = Math.max(1, Math.min(measures.length, Math.floor(width / PANEL)));
-  const rows = Math.ceil(measures.length / perRow);
-  const place = ({ measure }: { readonly measure: Measure }) => measures.indexOf(measure);
-  const fx = (panel: { readonly measure: Measure }) => place(panel) % perRow;
-  const fy = (panel: { readonly measure: Measure }) => Math.floor(place(panel) / perRow);
+  const perRow = Math.max(1, Math.min(panels.length, Math.floor(width / PANEL)));
+  const rows = Math.ceil(panels.length / perRow);
+  const place = (of: Panel | Point) =>
+    "curve" in of
+      ? panels.findIndex(({ model, measure }) => model === of.curve.model && measure === of.measure)
+      : panels.indexOf(of);
+  const fx = (of: Panel | Point) => place(of) % perRow;
+  const fy = (of: Panel | Point) => Math.floor(place(of) / perRow);
   const colour = ({ curve }: Point) => seriesColour(methods, curve.method);
   const calibrations = [...new Set(points.map(({ curve }) => curve.calibration).filter((name) => name !== null))];
   const isSecond = ({ curve }: Point) => calibrations.indexOf(curve.calibration ?? "") > 0;
   const lines = points.filter(({ curve }) => curve.pattern === null);
   const at = { x: "sparsity", fx, fy } as const;
   const style = { z: "curve", stroke: colour, strokeWidth: 1.5 } as const;
-  const panels = measures.map((measure) => ({ measure }));
   return chart({
     width,
     height: rows * HEIGHT + 64,
@@ -127,7 +148,7 @@ function drawTasks(
         fy,
         frameAnchor: "top-left",
         dy: -12,
-        text: ({ measure }) => `${plain(measure.source ?? "")} (${measure.metric})`,
+        text: ({ title }: Panel) => title,
         textAnchor: "start",
         fontWeight: 600,
         fill: "var(--text)",

@@ -72,9 +72,11 @@ function drawTradeoff(points: readonly Point[], methods: readonly string[], widt
     jsd === null ? "var(--muted)" : `var(--ramp-${1 + STEPS.filter((bound) => jsd >= bound).length})`;
   const least = Math.min(1, ...points.map(({ ratio }) => ratio.value));
   const most = Math.max(1.2, ...points.map(({ ratio }) => ratio.value));
-  const losses = points.flatMap(({ loss }) => [loss.value, ...(loss.interval ?? [])]);
-  const low = Math.min(0, ...losses);
-  const high = Math.max(0.02, ...losses);
+  const losses = points.map(({ loss }) => loss.value);
+  const intervals = points.flatMap(({ loss }) => loss.interval ?? []);
+  // An interval may reach to any gain, of a task with few items say: it is cut where it would press all else together.
+  const low = Math.min(0, ...losses, ...intervals.map((end) => Math.max(end, -1)));
+  const high = Math.max(0.02, ...losses, ...intervals);
   const ends = ({ interval, value }: MeasureValue) => interval ?? [value, value];
   const misleading = points.filter(({ cell }) => cell.perplexityMisleads);
   const fine = [{ x1: least * 0.985, x2: HARMLESS_RATIO }];
@@ -114,7 +116,7 @@ function drawTradeoff(points: readonly Point[], methods: readonly string[], widt
       Plot.ruleY([0], { stroke: "var(--muted)" }),
       Plot.ruleX(points, {
         x: (p: Point) => p.ratio.value,
-        y1: (p: Point) => ends(p.loss)[0],
+        y1: (p: Point) => Math.max(ends(p.loss)[0], low - 0.01),
         y2: (p: Point) => ends(p.loss)[1],
         stroke: "var(--muted)",
         strokeOpacity: 0.6,
