@@ -1,15 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { table } from "../text/table.js";
 import { bytes, duration, figure, plural, plusMinus } from "./format.js";
-
-test("a table's columns are as wide as their widest cell", () => {
-  const rows = [
-    ["a", "1", "x"],
-    ["long", "1000", ""],
-  ];
-  expect(table(rows)).toBe("a        1  x\nlong  1000");
-  expect(table(rows, [0, 1, 2])).toBe("a     1     x\nlong  1000");
-});
 
 test.each([
   [0, "0 bytes"],
@@ -53,5 +43,6 @@ describe("figures", () => {
     [4.5, null, "4.500"],
     [1, 0, "1.000"],
     [null, null, "-"],
+    [99.52755906, 1e-15, "99.53"],
   ])("%d with the standard error %d is written %s", (value, error, text) => expect(plusMinus(value, error)).toBe(text));
 });

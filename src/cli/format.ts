@@ -45,7 +45,8 @@ export function figure(value: number | null): string {
 
 /** `value ± error`, the error to two significant digits and the value to the error's last one. */
 export function plusMinus(value: number | null, error: number | null): string {
-  if (value === null || error === null || error === 0) return figure(value);
+  // What rounding leaves of 0 is no error.
+  if (value === null || error === null || error <= 1e-12 * Math.abs(value)) return figure(value);
   if (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e7) return `${value.toExponential(2)} ± ${error.toExponential(1)}`;
   const decimals = Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(error))));
   return `${value.toFixed(decimals)} ± ${error.toFixed(decimals)}`;

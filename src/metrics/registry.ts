@@ -16,7 +16,7 @@ export const measures = {
     summary: "exp of the mean loss of the true next token, and the ratio of both models' perplexities",
     unit: "none",
     direction: "ratio compressed / base",
-    source: "Jelinek et al. 1977; windows as in the Wanda and SparseGPT papers",
+    source: "Jelinek et al. 1977; windows one after the other, as in the Wanda and SparseGPT papers, but without BOS",
   },
   loss: {
     summary: "mean negative log-probability of the true next token, and the paired difference",

@@ -78,7 +78,7 @@ export function modelCard(record: CompressionRecord): string {
 makes it dense by \`pare compress THIS --method magnitude --sparsity 0 -o DENSE\`. Beware: \`transformers\` with compressed-tensors 0.15 or
 later does not read it and fills these weights with random numbers.`
       : `They are stored like other numbers: the files are
-as large as the base's, and only a runtime that makes use of zeros is faster.`;
+no smaller for it, and only a runtime that makes use of zeros is faster.`;
   return `---
 library_name: transformers
 ${base.hub ? `base_model: ${base.hub.name}\n` : ""}tags: [pare, pruned, ${method}]

@@ -61,7 +61,7 @@ export interface NoiseFloor {
   readonly kl: QuantileSummary;
 }
 
-/** The unit roundoff of bfloat16: what a whole model computed in it does to every number. */
+/** At most so much of a number: half of the unit roundoff of bfloat16, which has 8 binary digits. */
 const RELATIVE_NOISE = 2 ** -9;
 /** Hexadecimal digits of a batch's hash that its noise is drawn by. */
 const SEED_DIGITS = 12;
