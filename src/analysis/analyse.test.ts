@@ -250,6 +250,22 @@ describe("rank agreement", () => {
 });
 
 describe("comparisons", () => {
+  it("calibration sources: seeds of one setting are no pairs of their own", () => {
+    const cell = (calibration: string, sparsity: number, seed: number, jsd: number) =>
+      madeCell({ label: { calibration, sparsity, seed }, text: { wiki: { jsd: [jsd, 0.001] } } });
+    const { calibration } = analyse([
+      ...[0, 1, 2].flatMap((seed) => [cell("c4", 0.3, seed, 0.02), cell("alpaca", 0.3, seed, 0.03 + 0.001 * seed)]),
+      ...[0, 1, 2].flatMap((seed) => [cell("c4", 0.5, seed, 0.1), cell("alpaca", 0.5, seed, 0.12)]),
+    ]);
+    const { pairs, measures } = calibration[0]!;
+    expect(pairs).toHaveLength(6);
+    const jsd = measures.find(({ measure }) => measure === "jsd:wiki")!;
+    expect(jsd.differences).toEqual([expect.closeTo(0.011, 12), expect.closeTo(0.02, 12)]);
+    expect(jsd.better).toEqual({ a: 2, b: 0 });
+    // Of two differences of one sign, two of four signings are as far from 0.
+    expect(jsd.p).toBe(0.5);
+  });
+
   it("calibration sources: pairs that differ in nothing else", () => {
     const cell = (id: string, calibration: string | null, sparsity: number, jsd: number) =>
       madeCell({ id, label: { calibration, sparsity }, text: { wiki: { jsd: [jsd, 0.001] } } });

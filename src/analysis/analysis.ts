@@ -166,12 +166,12 @@ export interface CalibrationComparison {
   readonly pairs: readonly { readonly a: string; readonly b: string }[];
   readonly measures: readonly {
     readonly measure: string;
-    /** Of each pair that has it, b - a. */
+    /** b - a, of each setting that has it: the mean of the pairs that differ in their seeds alone. */
     readonly differences: readonly number[];
     readonly mean: number;
-    /** Pairs in which b is better, a is better. */
+    /** Settings in which a is better, b is better. */
     readonly better: { readonly a: number; readonly b: number };
-    /** Two-sided paired permutation test over pairs, not adjusted; null for fewer than two. */
+    /** Two-sided paired permutation test over settings, not adjusted; null for fewer than two. */
     readonly p: number | null;
   }[];
 }

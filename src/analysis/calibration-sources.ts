@@ -33,6 +33,8 @@ function compare(
       return other ? [{ a: cell, b: other }] : [];
     });
   if (pairs.length === 0) return [];
+  // Seeds of one setting are no independent pairs.
+  const settings = groupBy(pairs, (pair) => labelKey(pair.a.label, "calibration", "seed"));
   return [
     {
       model: cells[0]!.label.model,
@@ -41,9 +43,12 @@ function compare(
       pairs: pairs.map((pair) => ({ a: pair.a.analysis.id, b: pair.b.analysis.id })),
       measures: measures.flatMap(({ id, worse }) => {
         const differences = Float64Array.from(
-          pairs.flatMap((pair) => {
-            const [first, second] = [pair.a.analysis.values[id], pair.b.analysis.values[id]];
-            return first && second ? [second.value - first.value] : [];
+          settings.flatMap((setting) => {
+            const own = setting.flatMap((pair) => {
+              const [first, second] = [pair.a.analysis.values[id], pair.b.analysis.values[id]];
+              return first && second ? [second.value - first.value] : [];
+            });
+            return mean(Float64Array.from(own)) ?? [];
           }),
         );
         if (differences.length === 0) return [];

@@ -39,15 +39,15 @@ export function CalibrationFigure({
   const sources = [...new Set(pairs.map(({ source }) => source))];
   const verdicts = comparison.measures
     .filter(({ measure }) => measures.some(({ id }) => id === measure))
-    .map(({ measure, better, p }) => {
+    .map(({ measure, better, differences, p }) => {
       const title = data.measures.find(({ id }) => id === measure)?.title ?? measure;
-      return `${title}: ${comparison.a} is better in ${better.a}, ${comparison.b} in ${better.b} of ${comparison.pairs.length} pairs${p === null ? "" : ` (p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`})`}`;
+      return `${title}: ${comparison.a} is better in ${better.a}, ${comparison.b} in ${better.b} of ${differences.length} pairs${p === null ? "" : ` (p ${p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`})`}`;
     });
   return (
     <Figure
       name={name}
       title={`${data.study.models.length > 1 ? `${plain(comparison.model)}: c` : "C"}alibrated on ${plain(comparison.a)} or on ${plain(comparison.b)}?`}
-      caption="JSD in nats of the same method and sparsity under both calibration sources, on each text; further left is closer to the base. p: paired permutation test over pairs."
+      caption="JSD in nats of the same method and sparsity under both calibration sources, on each text; further left is closer to the base. p: paired permutation test over pairs, of which those that differ in the seed alone count as one."
       summary={plain(`${verdicts.join(". ")}. The numbers stand in the data table below.`)}
       data={{
         columns: ["model", "measured on", `calibrated on ${comparison.a}`, `calibrated on ${comparison.b}`],
