@@ -167,7 +167,7 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
 
 /** Refuses combinations that measure nothing, before the work. */
 async function checkOptions(options: EvaluateOptions): Promise<void> {
-  const { data, tasks = [], base, perToken, noiseFloor } = options;
+  const { data, tasks = [], base, perToken, noiseFloor, windows, sequenceLength } = options;
   if (data === undefined && tasks.length === 0) {
     throw new InputError("nothing to measure: give text by --data SOURCE, or tasks by --task NAME (pare list tasks)");
   }
@@ -175,6 +175,8 @@ async function checkOptions(options: EvaluateOptions): Promise<void> {
   if (positions && base === undefined) throw new InputError(`${positions} compares with a base: add --base MODEL`);
   if (positions && data === undefined)
     throw new InputError(`${positions} measures positions of text: add --data SOURCE`);
+  const ofText = windows !== undefined ? "--windows" : sequenceLength !== undefined ? "--sequence-length" : undefined;
+  if (ofText && data === undefined) throw new InputError(`${ofText} is of text: add --data SOURCE`);
   if (perToken) await checkPerTokenFile(perToken);
   checkTaskOptions(options, tasks);
 }

@@ -32,7 +32,7 @@ function describeModel(result: InspectResult, everySite: boolean): string {
   const facts = [
     ["model", result.path],
     ...(result.hub ? [["from", `the hub: ${result.hub.name} at commit ${result.hub.commit}`]] : []),
-    ["family", result.family ?? `not supported: ${result.unsupported}`],
+    ["family", result.family ?? `cannot be computed: ${result.unsupported}`],
     ["layers", result.layers === null ? "-" : count(result.layers)],
     ["parameters", `${count(result.parameters)} (${dtypes.join(", ")})`],
     ["on disk", `${bytes(result.bytes)} in ${plural(result.shards.length, "file")}`],

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { BUFFERS } from "../checkpoint/buffers.js";
 import type { Checkpoint, TensorEntry } from "../checkpoint/checkpoint.js";
+import { isObject, quote } from "../checkpoint/json.js";
 import { describe } from "../engine/describe.js";
 import type { Engine, Weight, Weights } from "../engine/engine.js";
 import type { Program } from "../engine/operations.js";
@@ -192,6 +193,13 @@ function findParameters(
 function expectTensor(checkpoint: Checkpoint, name: string, shape: readonly number[]): void {
   const found = checkpoint.tensors.get(name);
   if (!found) {
+    const { quantization_config: quantization } = checkpoint.config;
+    const by = isObject(quantization) ? quantization["quant_method"] : undefined;
+    if (typeof by === "string") {
+      throw new InputError(
+        `${checkpoint.path}: is quantized by ${quote(by)}, which pare does not read (tensor ${name} is missing); use the model's float weights`,
+      );
+    }
     throw new InputError(`${checkpoint.path}: tensor ${name} is missing; config.json asks for it, as [${shape}]`);
   }
   if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i])) {

@@ -226,7 +226,7 @@ describe("refused, naming the data's file and line and the task's line and key",
   test("no data folder for a built-in task", async () => {
     const task = await loadTask("squad");
     await expect(loadItems(task)).rejects.toThrow(
-      /task squad: no data folder; name one by --data-dir or PARE_DATA and put squad-xquad\/xquad\.en\.json from http/,
+      /task squad: no data folder; name one by --data-dir or PARE_DATA and put squad-xquad\/xquad\.en\.json, xquad.* or squad.* from http/,
     );
     await expect(loadItems(task, { dataDirectory: folder })).rejects.toThrow(
       `task squad: no data in ${folder}; put squad-xquad`,

@@ -85,9 +85,11 @@ async function findCandidate(
     const path = pathOf(candidate, folder);
     if (path !== undefined && (await isFile(path))) return { candidate, path };
   }
-  const wanted = candidates.flatMap((candidate) => ("file" in candidate ? [candidate.file] : []))[0];
+  const files = candidates.flatMap((candidate) => ("file" in candidate ? [candidate.file] : []));
+  // Published copies differ in their form: each has a name of its own.
+  const wanted = [files.slice(0, -1).join(", "), ...files.slice(-1)].filter((part) => part !== "").join(" or ");
   if (task.folder !== undefined) {
-    throw new InputError(`${task.locate(`data.${split}`)}: no such file: ${join(task.folder, wanted ?? "")}`);
+    throw new InputError(`${task.locate(`data.${split}`)}: no such file: ${join(task.folder, files[0] ?? "")}`);
   }
   throw new InputError(
     folder === undefined

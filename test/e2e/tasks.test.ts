@@ -137,6 +137,8 @@ describe("a mistake in the command shows before the work", () => {
     expectTaskRefused(STORIES, /--max-new-tokens: 9999 leaves no room .* 512 tokens/, "--max-new-tokens", "9999"));
   test("more examples than there are", () =>
     expectTaskRefused(STORIES, "not enough rows for 90 examples", "--few-shot", "90"));
+  test("an option of text without text", () =>
+    expectTaskRefused(STORIES, "--windows is of text: add --data", "--windows", "3"));
   test("an option of tasks without a task", () =>
     expectRefused(["evaluate", stories, "--data", "tinystories", "--limit", "3"], "--limit is of tasks: add --task"));
 

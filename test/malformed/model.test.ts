@@ -57,6 +57,10 @@ describe("tensors that do not fit the config", () => {
     [{ vocab_size: 1000 }, /tensor model\.embed_tokens\.weight is \[512,64\], but config\.json asks for \[1000,64\]/],
     [{ intermediate_size: 170 }, /tensor model\.layers\.0\.mlp\.gate_proj\.weight is \[172,64\].*\[170,64\]/],
     [{ attention_bias: true }, /tensor model\.layers\.0\.self_attn\.q_proj\.bias is missing/],
+    [
+      { attention_bias: true, quantization_config: { quant_method: "gptq" } },
+      /is quantized by "gptq", which pare does not/,
+    ],
     [{ tie_word_embeddings: false }, /tensor lm_head\.weight is missing/],
   ])("%j", async (changes, message) => {
     await expect(open(await modelWith(changes))).rejects.toThrow(message);
