@@ -187,6 +187,10 @@ async function compressCheckpoint(
     const { force = false } = options;
     writer = await createCheckpointWriter(checkpoint, options.output, { force, run, bitmask, besides: besides ?? 0 });
     const { finish } = writer;
+    if (writer.startedOver) {
+      const message = `${options.output}.partial: was begun with other options, data or versions; beginning anew`;
+      onProgress({ kind: "note", message });
+    }
     const finished = finishedLayers(writer);
     if (finished.layers > 0) {
       const place = Math.min(finished.layers + 1, model.layers.length);

@@ -57,6 +57,8 @@ export interface CheckpointWriter {
   readonly output: string;
   /** What an earlier run of the same description committed, in order; empty for a new one. */
   readonly done: readonly unknown[];
+  /** Whether what an earlier run of another description left was removed. */
+  readonly startedOver: boolean;
   /**
    * Replaces one tensor's values; rounded to nearest even to the stored dtype.
    * Throws RunError naming the tensor when there are too few or too many, or one is not finite in that dtype.

@@ -112,7 +112,9 @@ async function checkFolder(directory: string): Promise<void> {
     if ((await stat(directory)).isDirectory()) return;
   } catch (error) {
     if (!isMissing(error)) throw error;
-    throw new InputError(`${directory}: no such folder; ${advice}, or a model of the Hugging Face hub as org/name`);
+    throw new InputError(
+      `${directory}: no such folder or file; ${advice}, or a model of the Hugging Face hub as org/name`,
+    );
   }
   if (isPickle(directory)) throw pickleOnly(dirname(directory));
   throw new InputError(`${directory}: not a folder; ${advice}`);

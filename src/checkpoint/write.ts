@@ -11,7 +11,7 @@ import { CONFIG_FILE } from "./layout.js";
 import { checkApart, checkOutput, checkSpace } from "./output.js";
 import { readTensor } from "./read.js";
 import { closeAll, finishShard, openShard, type Shard, writeTensor } from "./shard.js";
-import { beginRun, continueRun, endRun, type RunJournal, UNFINISHED } from "./unfinished.js";
+import { beginRun, continueRun, endRun, isUnfinished, type RunJournal, UNFINISHED } from "./unfinished.js";
 
 interface WriterOptions {
   readonly force: boolean;
@@ -42,6 +42,7 @@ export async function createCheckpointWriter(
     const claim = await claimOutput(target);
     const shards = new Map<string, Shard>();
     let journal: RunJournal | undefined;
+    let startedOver = false;
     try {
       await checkOutput(target, output, options.force);
       // Bitmasks are made when all is written, beside it.
@@ -49,7 +50,10 @@ export async function createCheckpointWriter(
       await checkSpace(base, copied, target, output, bitmasks + (options.besides ?? 0));
       const run = options.run && JSON.stringify(await options.run());
       if (run !== undefined) journal = await continueRun(claim.partial, run, base.shards);
-      if (!journal) await emptyFolder(claim.partial);
+      if (!journal) {
+        startedOver = await isUnfinished(claim.partial);
+        await emptyFolder(claim.partial);
+      }
       for (const name of base.shards)
         shards.set(name, await openShard(base, name, claim.partial, journal === undefined));
       if (run !== undefined) journal ??= await beginRun(claim.partial, run);
@@ -59,7 +63,7 @@ export async function createCheckpointWriter(
       await claim.release("unfinished");
       throw error;
     }
-    return writer(base, target, output, options, claim, shards, copied, journal);
+    return writer(base, target, output, { ...options, startedOver }, claim, shards, copied, journal);
   });
 }
 
@@ -71,7 +75,7 @@ function writer(
   base: Checkpoint,
   target: string,
   output: string,
-  { force, bitmask }: WriterOptions,
+  { force, bitmask, startedOver }: WriterOptions & { readonly startedOver: boolean },
   claim: Claim,
   shards: ReadonlyMap<string, Shard>,
   copied: readonly string[],
@@ -100,6 +104,7 @@ function writer(
   return {
     output,
     done: journal?.done.map(({ value }) => value) ?? [],
+    startedOver,
     write: async (name, values) =>
       track(async () => {
         const entry = base.tensors.get(name);

@@ -37,6 +37,8 @@ export async function loadSource(name: string, options: LoadSourceOptions): Prom
   if (await isFile(name)) return sourceOf(name, undefined, await readDataFile(name, options.signal));
   const builtIn = builtInSources.find((source) => source.name === name);
   if (builtIn) return loadBuiltIn(builtIn, options);
+  const isFolder = (await stat(name).catch(() => undefined))?.isDirectory() ?? false;
+  if (isFolder) throw new InputError(`${name}: is a folder; name a file in it`);
   const close = nearest(name, builtInSourceNames);
   throw new InputError(
     `${name}: no such file, nor a built-in data source (${builtInSourceNames.join(", ")})` +

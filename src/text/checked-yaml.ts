@@ -32,8 +32,21 @@ export function checkedYaml<T extends z.ZodType>(
   const given = issue.path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown>)?.[key], content);
   if (given === undefined) throw fail(issue.path, "is missing");
   if (issue.code === "invalid_value") throw fail(issue.path, notOneOf(given, issue.values.map(String)));
+  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid input")) {
+    throw fail(issue.path, `${quote(String(given))} is no ${WORDS[issue.expected] ?? issue.expected}`);
+  }
   throw fail(issue.path, issue.message);
 }
+
+/** What stands in a YAML file, as its authors call it. */
+const WORDS: Readonly<Record<string, string>> = {
+  array: "list, such as [a, b]",
+  object: "group of keys with values",
+  record: "group of keys with values",
+  string: "text",
+  int: "whole number",
+  boolean: "true or false",
+};
 
 /** What is wrong at a place of a YAML file, or on the command line where there is no line, in one line. */
 export function yamlError(title: string, line: number | undefined, path: Path, problem: string): InputError {

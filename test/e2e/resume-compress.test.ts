@@ -110,6 +110,7 @@ describe("what another command left", () => {
     const { code, stderr } = await pare(command("wanda", output, ...options));
     expect(code).toBe(0);
     expect(stderr).not.toContain("continuing");
+    expect(stderr).toMatch(/^.*out\.partial: was begun with other options, data or versions; beginning anew$/m);
     expect(layersOf(stderr)).toEqual([1, 2, 3, 4, 5]);
     expect(await readdir(place)).toEqual(["out"]);
   });
