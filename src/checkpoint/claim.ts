@@ -18,6 +18,7 @@ export interface Claim {
 
 /** After so long an empty lock's process is not writing it any more. */
 const WRITING_MILLISECONDS = 2000;
+const WAIT_MILLISECONDS = 100;
 
 /** What stays of a partial folder: nothing, what can be gone on with, or all of it. */
 type Kept = "nothing" | "unfinished" | "everything";
@@ -89,7 +90,7 @@ function asidePath(output: string, id: string): string {
  * As readLockFile, for a user's folder, where what is no lock may be anything. An empty file is of a process that is just writing it,
  * for which this waits, or of one that was killed there.
  */
-async function readLock(path: string): Promise<LockFile | "nobody" | undefined> {
+async function readLock(path: string, waited = 0): Promise<LockFile | "nobody" | undefined> {
   const notALock = () =>
     new InputError(`${path}: is in the way and no lock file of pare; move it or choose another output`);
   const info = await lstat(path).catch(unlessMissing);
@@ -98,9 +99,9 @@ async function readLock(path: string): Promise<LockFile | "nobody" | undefined> 
   const found = await readLockFile(path);
   if (found === "nobody") {
     if (info.size > 0) throw notALock();
-    if (Date.now() - info.mtimeMs >= WRITING_MILLISECONDS) return found;
-    await setTimeout(WRITING_MILLISECONDS / 20);
-    return readLock(path);
+    if (waited >= WRITING_MILLISECONDS) return found;
+    await setTimeout(WAIT_MILLISECONDS);
+    return readLock(path, waited + WAIT_MILLISECONDS);
   }
   if (typeof found === "object" && !/^[0-9a-f-]{36}$/.test(found.id)) throw notALock();
   return found;
