@@ -39,3 +39,20 @@ export function received({ error, name }: SentError): unknown {
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new AbortError("stopped");
 }
+
+/** By the system's codes, as what follows a file's name. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EACCES: "there is no permission for it; check whose it is, or name another place",
+  EPERM: "there is no permission for it; check whose it is, or name another place",
+  EROFS: "its disk can only be read; name another place",
+  ENOENT: "is not there; make the folder first, or correct the name",
+  ENOTDIR: "a part of this name is a file; name another place",
+  EISDIR: "is a folder; name a file",
+  ENOSPC: "its disk is full; make room",
+  EDQUOT: "its disk is full; make room",
+};
+
+/** What to do about what the operating system refused, by its code; undefined for one that says nothing to a user. */
+export function systemAdvice(code: string): string | undefined {
+  return ADVICE[code];
+}

@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { AbortError, RunError, throwIfAborted } from "../errors.js";
+import { AbortError, RunError, systemAdvice, throwIfAborted } from "../errors.js";
 import { BITMASK, writeBitmasks } from "./bitmask/write.js";
 import type { Checkpoint, CheckpointWriter } from "./checkpoint.js";
 import { type Claim, claimOutput } from "./claim.js";
@@ -246,7 +246,8 @@ async function orRunError<T>(output: string, work: () => Promise<T>): Promise<T>
   } catch (error) {
     const code = errorCode(error);
     if (code === undefined) throw error;
-    const advice = code === "ENOSPC" || code === "EDQUOT" ? "the disk is full: make room" : "check the folder";
-    throw new RunError(`${output}: cannot be written (${code}); ${advice}`, { cause: error });
+    throw new RunError(`${output}: cannot be written (${code}): ${systemAdvice(code) ?? "check the folder"}`, {
+      cause: error,
+    });
   }
 }

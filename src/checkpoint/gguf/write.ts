@@ -1,5 +1,5 @@
 import { type FileHandle, open } from "node:fs/promises";
-import { InputError, RunError, throwIfAborted } from "../../errors.js";
+import { InputError, RunError, systemAdvice, throwIfAborted } from "../../errors.js";
 import { replaceBy } from "../../files.js";
 import { firstNonFinite } from "../../tensor/dtype.js";
 import type { Checkpoint } from "../checkpoint.js";
@@ -91,7 +91,7 @@ export async function writeGguf(base: Checkpoint, output: string, options: Write
   } catch (error) {
     const code = errorCode(error);
     if (code === undefined) throw error;
-    throw new RunError(`${output}: cannot be written (${code}); check its folder and the room on the disk`, {
+    throw new RunError(`${output}: cannot be written (${code}): ${systemAdvice(code) ?? "check its folder"}`, {
       cause: error,
     });
   }
