@@ -90,7 +90,7 @@ describe("refused with file, line and key", () => {
       "a number of another kind",
       { 8: "max_new_tokens: many" },
       [],
-      "line 8: max_new_tokens: Invalid input: expected number",
+      'line 8: max_new_tokens: "many" is no number',
     ],
     ["no tokens", { 8: "max_new_tokens: 0" }, [], "line 8: max_new_tokens: Too small"],
     ["no data", { 5: "data: { test: [] }" }, [], "line 5: data.test: Too small"],

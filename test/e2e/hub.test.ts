@@ -127,7 +127,7 @@ describe("a model of the hub on the command line", () => {
     ],
     [["inspect", "pare/stories@v1", "--revision", "v2"], {}, /pare\/stories@v1: --revision says v2; give one of them/],
     [["inspect", "pare/nothing"], {}, /pare\/nothing: no such folder, and no such model on the hub/],
-    [["inspect", "nothing"], {}, /nothing: no such folder; .* or a model of the Hugging Face hub as org\/name/],
+    [["inspect", "nothing"], {}, /nothing: no such folder or file; .* or a model of the Hugging Face hub as org\/name/],
   ])("%j is refused in one line", async (args, changes, message) => {
     const { code, stdout, stderr } = await run(args, changes);
     expect(stderr).toMatch(/^error: [^\n]*\n$/);

@@ -299,7 +299,7 @@ describe("a name", () => {
     "a/b.git",
   ])("%s is no model's on the hub", async (name) => {
     expect(await resolve(name)).toBe(name);
-    await expect(openCheckpoint(name)).rejects.toThrow(/no such folder; .* as org\/name$/);
+    await expect(openCheckpoint(name)).rejects.toThrow(/no such folder or file; .* as org\/name$/);
     expect(hub.requests).toEqual([]);
   });
 
