@@ -86,12 +86,7 @@ describe("refused with file, line and key", () => {
       ["answer: firstline"],
       'line 10: answer: "firstline" is not one of whole, first-line,',
     ],
-    [
-      "a number of another kind",
-      { 8: "max_new_tokens: many" },
-      [],
-      'line 8: max_new_tokens: "many" is no number',
-    ],
+    ["a number of another kind", { 8: "max_new_tokens: many" }, [], 'line 8: max_new_tokens: "many" is no number'],
     ["no tokens", { 8: "max_new_tokens: 0" }, [], "line 8: max_new_tokens: Too small"],
     ["no data", { 5: "data: { test: [] }" }, [], "line 5: data.test: Too small"],
     [
