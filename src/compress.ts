@@ -135,7 +135,7 @@ async function compressCheckpoint(
   let writer: CheckpointWriter | undefined;
   try {
     const model = openModel(checkpoint);
-    const besides = gguf && (await checkGgufOutput(checkpoint, gguf));
+    const besides = gguf ? await checkGgufOutput(checkpoint, gguf) : 0;
     await checkOthers(model, signal);
     warnOfUnused(model, onProgress);
     const selected = selectSites(model, options);
@@ -179,13 +179,12 @@ async function compressCheckpoint(
       const finished = await finishedFolder(options.output, describe(base));
       if (finished) {
         onProgress({ kind: "note", message: `continuing with ${options.output}` });
-        const { sparsity, sites } = finished.result;
-        return { output: options.output, sparsity, sites, calibration: finished.calibration, seconds: {} };
+        return { ...finished, output: options.output, calibration: calibration?.record ?? null, seconds: {} };
       }
     }
     const bitmask = sparse ? new Set(allSites(model, selected).map(({ stored }) => stored.tensor)) : undefined;
     const { force = false } = options;
-    writer = await createCheckpointWriter(checkpoint, options.output, { force, run, bitmask, besides: besides ?? 0 });
+    writer = await createCheckpointWriter(checkpoint, options.output, { force, run, bitmask, besides });
     const { finish } = writer;
     if (writer.startedOver) {
       const message = `${options.output}.partial: was begun with other options, data or versions; beginning anew`;

@@ -115,7 +115,6 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
     const text =
       data === undefined ? undefined : await evaluationData({ ...options, data }, loading, model.architecture, signal);
     if (text) await warnOfCalibrationText(model, text.record, onProgress);
-    if (base) await warnOfOtherPrompts(base, model, tasks.length > 0, onProgress);
     const prepared =
       tasks.length === 0
         ? undefined
@@ -123,6 +122,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluateResult
             { model, base, tokenizer: await tokenizerOf(base ?? model, loading) },
             { ...options, tasks },
           );
+
+    if (base && tokenizer) await warnOfOtherPrompts(base, model, tasks.length > 0, onProgress);
 
     const streams = base ? [base, model, ...(options.noiseFloor ? [base] : [])] : [model];
     const limitsNow = () =>

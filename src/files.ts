@@ -61,7 +61,6 @@ export async function isFile(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isFile() ?? false;
 }
 
-/** Why a folder cannot be read. */
-export function refusalOf(error: NodeJS.ErrnoException): string {
-  return error.code === "ENOTDIR" ? "is a file, or lies below one; name a folder" : error.message;
+export async function isDirectory(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }

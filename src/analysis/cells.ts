@@ -1,6 +1,5 @@
 import type { CellLabel, CellResult } from "../results/study-results.js";
-import type { CellAnalysis, Measure, MeasureValue } from "./analysis.js";
-import { HARMLESS_RATIO } from "./analysis.js";
+import { type CellAnalysis, HARMLESS_RATIO, type Measure, type MeasureValue } from "./analysis.js";
 import { isWorse, valuesOf } from "./measures.js";
 
 /** A cell's figures with what it is. */

@@ -1,5 +1,4 @@
-import type { CellAnalysis, Finding, Measure, StudyAnalysis } from "./analysis.js";
-import { HARMLESS_RATIO } from "./analysis.js";
+import { type CellAnalysis, type Finding, HARMLESS_RATIO, type Measure, type StudyAnalysis } from "./analysis.js";
 import type { LabelledCell } from "./cells.js";
 import { blocks, calibrations, firstMoved, seeds } from "./details.js";
 import { groupBy, sparsityOf, targetText } from "./labels.js";

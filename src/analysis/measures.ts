@@ -186,13 +186,12 @@ function relativeLoss(figures: MetricSummary): MeasureValue | undefined {
   const recovery = compressed / base;
   const d = standardErrorOf(interval);
   const value = 1 - recovery;
-  const variance =
-    b === null || c === null || d === null
-      ? null
-      : c ** 2 - recovery * (b ** 2 + c ** 2 - d ** 2) + recovery ** 2 * b ** 2;
-  // Rounding leaves some 1e-17 of what is 0.
-  const least = 1e-12 * (d ?? 0) ** 2;
-  const standardError = variance === null || d === null ? null : (variance > least ? Math.sqrt(variance) : d) / base;
+  let standardError: number | null = null;
+  if (b !== null && c !== null && d !== null) {
+    const variance = c ** 2 - recovery * (b ** 2 + c ** 2 - d ** 2) + recovery ** 2 * b ** 2;
+    // Rounding leaves some 1e-17 of what is 0.
+    standardError = (variance > 1e-12 * d ** 2 ? Math.sqrt(variance) : d) / base;
+  }
   return {
     value,
     standardError,

@@ -4,10 +4,12 @@ import { isDeepStrictEqual } from "node:util";
 import type { Checkpoint } from "../checkpoint/checkpoint.js";
 import { folderBefore, WRITTEN_TYPES, type WrittenType } from "../checkpoint/gguf/output.js";
 import { tryGguf, writeGguf } from "../checkpoint/gguf/write.js";
+import { isObject } from "../checkpoint/json.js";
 import { RECORD_FILE } from "../checkpoint/layout.js";
 import { readModelFile } from "../checkpoint/model-file.js";
 import { openCheckpoint } from "../checkpoint/open.js";
 import { InputError, RunError } from "../errors.js";
+import { isDirectory } from "../files.js";
 import { families } from "../model/families/registry.js";
 import { isSameComputation } from "../model/same-computation.js";
 import type { CompressionRecord } from "../results/compression-record.js";
@@ -52,16 +54,25 @@ function architectureOf(config: Checkpoint["config"], { configFile }: Checkpoint
   return family.architecture(config, configFile);
 }
 
-/** What an earlier try left of the folder, where that is what would be made: its GGUF file could not be written then. */
+type Result = CompressionRecord["result"];
+
+/** The result that an earlier try left in the folder, where that is what would be made: its GGUF file could not be written then. */
 export async function finishedFolder(
   folder: string,
   made: Omit<CompressionRecord, "result">,
-): Promise<CompressionRecord | undefined> {
+): Promise<Result | undefined> {
   const found = (await isDirectory(folder)) ? await readRecord(folder) : null;
   if (!found) return undefined;
-  const { result: _result, resumedAt: _resumedAt, ...description } = found;
+  const { result, resumedAt: _resumedAt, ...description } = found;
   const isSame = isDeepStrictEqual(description, JSON.parse(JSON.stringify(made)));
-  return isSame ? (found as unknown as CompressionRecord) : undefined;
+  return isSame && isResult(result) ? result : undefined;
+}
+
+function isResult(value: unknown): value is Result {
+  if (!isObject(value) || typeof value["sparsity"] !== "number" || !isObject(value["sites"])) return false;
+  return Object.values(value["sites"]).every(
+    (site) => isObject(site) && typeof site["zeros"] === "number" && typeof site["size"] === "number",
+  );
 }
 
 /** Writes the folder as GGUF and removes it; it stays where that fails. */
@@ -80,8 +91,4 @@ export async function folderToGguf({ output, type }: GgufOutput, signal: AbortSi
     await checkpoint.close();
   }
   await rm(folder, { recursive: true, force: true });
-}
-
-async function isDirectory(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 }

@@ -1,8 +1,7 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError, RunError } from "../errors.js";
-import { isFile } from "../files.js";
+import { isDirectory, isFile } from "../files.js";
 import { type CachedDataFile, resolveDataFile } from "../hub/data-file.js";
 import { DATASET_PREFIX } from "../hub/names.js";
 import type { OnProgress } from "../progress.js";
@@ -37,8 +36,7 @@ export async function loadSource(name: string, options: LoadSourceOptions): Prom
   if (await isFile(name)) return sourceOf(name, undefined, await readDataFile(name, options.signal));
   const builtIn = builtInSources.find((source) => source.name === name);
   if (builtIn) return loadBuiltIn(builtIn, options);
-  const isFolder = (await stat(name).catch(() => undefined))?.isDirectory() ?? false;
-  if (isFolder) throw new InputError(`${name}: is a folder; name a file in it`);
+  if (await isDirectory(name)) throw new InputError(`${name}: is a folder; name a file in it`);
   const close = nearest(name, builtInSourceNames);
   throw new InputError(
     `${name}: no such file, nor a built-in data source (${builtInSourceNames.join(", ")})` +
@@ -48,7 +46,7 @@ export async function loadSource(name: string, options: LoadSourceOptions): Prom
 
 /** What is wrong with the folder of data sets, in one line. */
 export async function dataFolderProblem(folder: string | undefined): Promise<string | undefined> {
-  if (folder === undefined || (await stat(folder).catch(() => undefined))?.isDirectory()) return undefined;
+  if (folder === undefined || (await isDirectory(folder))) return undefined;
   return `the data folder ${folder} is not there: correct --data-dir or PARE_DATA`;
 }
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError } from "../errors.js";
-import { isPartialOf, refusalOf, replaceFile } from "../files.js";
+import { InputError, systemAdvice } from "../errors.js";
+import { isPartialOf, replaceFile } from "../files.js";
 import type { TaskResults } from "../task-evaluation/evaluate-tasks.js";
 import { type HarnessFile, type HarnessHead, type HarnessTasks, harnessFiles } from "./harness.js";
 import { type Journal, openJournal } from "./journal.js";
@@ -29,7 +29,7 @@ export async function openEvaluationFolder(directory: string | undefined): Promi
   }
   const there: readonly string[] = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [] as string[];
-    throw new InputError(`--output ${directory}: ${refusalOf(error)}`, { cause: error });
+    throw new InputError(`--output ${directory}: ${systemAdvice(error.code ?? "") ?? error.message}`, { cause: error });
   });
   if (there.length > 0 && !there.includes(JOURNAL)) {
     throw new InputError(`--output ${directory}: the folder holds other things; name a new one`);

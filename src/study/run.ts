@@ -6,8 +6,8 @@ import { RECORD_FILE } from "../checkpoint/layout.js";
 import { takeLock } from "../checkpoint/lock.js";
 import type { Engine } from "../engine/engine.js";
 import { createEngine } from "../engine/registry.js";
-import { AbortError, InputError, throwIfAborted } from "../errors.js";
-import { isFile, isPartialOf, refusalOf, replaceFile } from "../files.js";
+import { AbortError, InputError, systemAdvice, throwIfAborted } from "../errors.js";
+import { isFile, isPartialOf, replaceFile } from "../files.js";
 import type { OnProgress } from "../progress.js";
 import { environmentRecord } from "../results/environment.js";
 import { withFigures } from "../results/model-index.js";
@@ -139,7 +139,7 @@ const FOLDERS = ["cells", "locks", "parts", "work"];
 async function checkFolder(output: string): Promise<void> {
   const there = await readdir(output).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [] as string[];
-    throw new InputError(`--output ${output}: ${refusalOf(error)}`, { cause: error });
+    throw new InputError(`--output ${output}: ${systemAdvice(error.code ?? "") ?? error.message}`, { cause: error });
   });
   const isOwn = (name: string) => FOLDERS.includes(name) || isPartialOf("study.json", name);
   if (!there.includes("study.json") && !there.every(isOwn)) {

@@ -1,11 +1,12 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { isDirectory, isFile } from "../../files.js";
 import { resolveFile } from "../folder.js";
 
 const GGUF = /\.gguf$/i;
 
 export async function isGgufFile(path: string): Promise<boolean> {
-  return GGUF.test(path) && ((await stat(path).catch(() => undefined))?.isFile() ?? false);
+  return GGUF.test(path) && isFile(path);
 }
 
 /**
@@ -14,7 +15,7 @@ export async function isGgufFile(path: string): Promise<boolean> {
  */
 export async function ggufFileOf(path: string): Promise<string | undefined> {
   if (await isGgufFile(path)) return path;
-  if (!(await stat(path).catch(() => undefined))?.isDirectory()) return undefined;
+  if (!(await isDirectory(path))) return undefined;
   const names = await readdir(path);
   const ggufs = names.filter((name) => GGUF.test(name));
   const hasOther = names.some((name) => /\.safetensors(\.index\.json)?$/.test(name));

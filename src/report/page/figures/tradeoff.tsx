@@ -1,6 +1,5 @@
 import * as Plot from "@observablehq/plot";
-import type { MeasureValue } from "../../../analysis/analysis.js";
-import { HARMLESS_RATIO } from "../../../analysis/analysis.js";
+import { HARMLESS_RATIO, type MeasureValue } from "../../../analysis/analysis.js";
 import { intervalText, measured, percent, plain, short } from "../../format.js";
 import type { ReportCell, ReportData } from "../../report-data.js";
 import { Figure } from "../figure.js";
